@@ -1,0 +1,1 @@
+"""What travels between gateway and runner: calls, replies, and the broker that carries them."""

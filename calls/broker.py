@@ -1,0 +1,62 @@
+"""The broker contract: calls go to a runner host, replies come back. Kinds: `inprocess`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from calls.call import Call, Reply
+
+
+class Refused(Exception):
+    """The broker did not take the call; nothing of it was run.
+
+    `limited` is True when a limit of the tenant's own is reached (429) and False when the platform
+    is full or has no host (503). `retry_after` is in seconds.
+    """
+
+    def __init__(self, problem: str, *, limited: bool, retry_after: float = 1.0) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.limited = limited
+        self.retry_after = retry_after
+
+
+Answer = Callable[[Reply], None]
+"""Given to a host with each call; to be called once, from the event loop. Later ones are ignored."""
+
+
+class CallHandler(Protocol):
+    """A runner host, as a broker sees it."""
+
+    def accept(self, call: Call, answer: Answer) -> None:
+        """Takes responsibility for one call: `answer` is called exactly once, at the latest at the
+        call's deadline. Never raises and never blocks; a call it cannot run it answers UNAVAILABLE."""
+
+
+class Broker(Protocol):
+    """Carries each call at most once and completes each submission exactly once.
+
+    - `submit` returns at once. Its answer arrives on the event loop that submitted, at the latest
+      one second after the call's deadline, whatever happened to the host in between.
+    - A call that nobody runs (its deadline passed in a queue) is answered UNAVAILABLE.
+    - Unanswered calls are bounded per owner and in all; above that `submit` raises Refused and
+      the call was not queued.
+    - When a host detaches or dies, its unanswered calls are answered DIED at once.
+    """
+
+    def submit(self, call: Call, answer: Answer) -> None:
+        """Sends one call. Raises Refused when a bound is reached or no host is attached."""
+
+    def attach(self, host: str, handler: CallHandler) -> None:
+        """Registers a runner host under its incarnation id."""
+
+    def detach(self, host: str) -> None:
+        """Takes a host away; its unanswered calls are answered DIED."""
+
+    @property
+    def unanswered(self) -> int:
+        """Calls submitted here and not answered yet."""
+
+    async def close(self) -> None:
+        """Refuses further calls and answers what is unanswered."""

@@ -1,0 +1,1 @@
+"""All modules and endpoints per owner: found in the plugin folders, inspected in runners, resolved per call."""

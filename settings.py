@@ -1,0 +1,196 @@
+"""Every setting there is, with its unit and default: the README's table is made from this class.
+
+Values come from `.env` (committed, settings only), then `.env.local` (generated secrets), then real
+environment variables; the later wins.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+from uuid import UUID
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+ROOT = Path(__file__).resolve().parent
+
+_SLUG = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
+_NUMBERED = re.compile(r"URL_PARM([1-9][0-9]*)")
+
+MIB = 1024 * 1024
+
+
+class BadSettings(Exception):
+    """One or more settings are wrong; the message names each and the values it takes."""
+
+
+class Settings(BaseModel):
+    """One process tree's settings."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    ADMIN_UUID: UUID = Field(description="UUID of this installation's admin; made at the first start")
+    ADMIN_KEY: str = Field(
+        min_length=16, repr=False, description="Bearer key of the control plane; made at the first start"
+    )
+
+    PLUGINS: Annotated[tuple[Path, ...], Field(min_length=1)] = Field(
+        default=(Path("plugins"),), description="Folders with modules, `:` between them"
+    )
+    DATA_DIR: Path = Field(default=Path("data"), description="Folder of the embedded store and installed packages")
+    GATEWAY_HOST: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on")
+    GATEWAY_PORT: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one")
+
+    NUM_URL_PARMS: int = Field(default=10, ge=0, le=100, description="URL parameters a call may have")
+    URL_PARMS: tuple[str, ...] = Field(
+        default=(),
+        description="`URL_PARM1=parm_1`, `URL_PARM2=…`: names of the URL parameters, `parm_<n>` where not given",
+    )
+
+    ADMIN_RUNNERS: int = Field(default=1, ge=1, le=64, description="Runners of the admin pool at the start")
+    MAX_RUNNERS: int = Field(default=16, ge=1, le=1000, description="Runners in all, the most a pool can be scaled to")
+    RUNNER_WORKERS: int = Field(
+        default=8, ge=1, le=64, description="Workers (processes running calls) per runner at most"
+    )
+    WARM_WORKERS: int = Field(default=2, ge=1, le=64, description="Workers per runner kept ready")
+    WORKER_IDLE_SECS: float = Field(
+        default=60, gt=0, le=86400, description="Seconds after which an idle worker above WARM_WORKERS ends"
+    )
+    WORKER_ASYNC_CALLS: int = Field(default=64, ge=1, le=1000, description="`async def` calls one worker runs at once")
+    WORKER_MEMORY_MB: int = Field(
+        default=0, ge=0, le=1024 * 1024, description="MiB of address space per worker; 0: no limit"
+    )
+
+    MAX_FUNCTION_SECS: float = Field(
+        default=30, gt=0, le=86400, description="Seconds a function may run; endpoints may ask for less, not for more"
+    )
+    MAX_QUEUE_SECS: float = Field(default=10, gt=0, le=3600, description="Seconds a call may wait for a worker")
+    MAX_IMPORT_SECS: float = Field(default=10, gt=0, le=600, description="Seconds importing a module may take")
+    MAX_QUEUE: int = Field(default=1000, ge=1, le=100_000, description="Unanswered calls per owner")
+    MAX_QUEUE_TOTAL: int = Field(default=2000, ge=1, le=1_000_000, description="Unanswered calls in all")
+
+    MAX_BODY_BYTES: int = Field(default=10 * MIB, ge=1024, le=16 * MIB, description="Bytes of a request body")
+    MAX_RESULT_BYTES: int = Field(default=16 * MIB, ge=1024, le=16 * MIB, description="Bytes of a function's result")
+    MAX_BODY_FIELDS: int = Field(
+        default=1000, ge=1, le=100_000, description="Top-level fields of a body, and query parameters"
+    )
+    MAX_HEADERS: int = Field(default=100, ge=10, le=1000, description="Headers of a request")
+    MAX_HEADER_BYTES: int = Field(
+        default=32 * 1024, ge=1024, le=MIB, description="Bytes of a request line with all headers"
+    )
+    HEADER_SECS: float = Field(default=10, gt=0, le=600, description="Seconds a client may take to send its headers")
+    BODY_SECS: float = Field(default=30, gt=0, le=3600, description="Seconds a client may take to send its body")
+    WRITE_SECS: float = Field(
+        default=30, gt=0, le=3600, description="Seconds a client may go without reading any of its answer"
+    )
+    KEEPALIVE_SECS: float = Field(default=30, gt=0, le=3600, description="Seconds an idle connection is kept")
+    MAX_CONNECTIONS: int = Field(default=2000, ge=1, le=100_000, description="Open connections")
+
+    MAX_SOURCE_BYTES: int = Field(default=256 * 1024, ge=1024, le=MIB, description="Bytes of one source file")
+    MAX_BUNDLE_BYTES: int = Field(
+        default=10 * MIB, ge=1024, le=16 * MIB, description="Bytes of a package folder, all files together"
+    )
+    MAX_MODULES: int = Field(default=5000, ge=1, le=100_000, description="Modules served from the plugin folders")
+
+    MAX_LOG_BYTES: int = Field(default=64 * 1024, ge=1024, le=MIB, description="Bytes of output kept per call")
+    LOGS_KEPT_BYTES: int = Field(
+        default=16 * MIB, ge=64 * 1024, description="Bytes of output kept in all, the oldest dropped first"
+    )
+    LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Least level that is logged"
+    )
+    CORS_ORIGINS: str = Field(default="*", description="`Access-Control-Allow-Origin` of the data plane; empty: none")
+    DRAIN_SECS: float = Field(
+        default=30, ge=0, le=3600, description="Seconds calls in flight get to finish when the platform stops"
+    )
+
+    @field_validator("PLUGINS", mode="before")
+    @classmethod
+    def _split_folders(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(Path(part) for part in value.split(":") if part)
+        return value
+
+    @field_validator("PLUGINS")
+    @classmethod
+    def _resolve_folders(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        return tuple((ROOT / folder.expanduser()).absolute() for folder in value)
+
+    @field_validator("DATA_DIR")
+    @classmethod
+    def _resolve_data_dir(cls, value: Path) -> Path:
+        return (ROOT / value.expanduser()).absolute()
+
+    @field_validator("URL_PARMS")
+    @classmethod
+    def _named(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return check_parameter_names(value)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Settings:
+        if self.WARM_WORKERS > self.RUNNER_WORKERS:
+            raise ValueError("WARM_WORKERS is larger than RUNNER_WORKERS")
+        if self.ADMIN_RUNNERS > self.MAX_RUNNERS:
+            raise ValueError("ADMIN_RUNNERS is larger than MAX_RUNNERS")
+        return self
+
+
+RESERVED = frozenset({"func", "module", "uuid", "args", "self", "cls"})
+
+
+def check_parameter_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names, when each can name a URL parameter. Raises ValueError saying which cannot and why."""
+    for name in names:
+        if not _SLUG.fullmatch(name) or name in RESERVED:
+            raise ValueError(f"{name!r} cannot name a URL parameter: letters, digits and _, beginning with a letter")
+    if len(set(names)) != len(names):
+        raise ValueError("two URL parameters have the same name")
+    return names
+
+
+def parameter_names(count: int, given: Mapping[int, str]) -> tuple[str, ...]:
+    """Names of the first `count` URL parameters: those given by number, `parm_<n>` for the others."""
+    return tuple(given.get(number, f"parm_{number}") for number in range(1, count + 1))
+
+
+def load(folder: Path = ROOT, environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of `.env` and `.env.local` in `folder`, overridden by `environ`. Raises BadSettings."""
+    values: dict[str, str] = {}
+    for source in (dotenv_values(folder / ".env"), dotenv_values(folder / ".env.local"), environ):
+        values |= {name: value for name, value in source.items() if value is not None}
+    known = {
+        name: value
+        for name, value in values.items()
+        if name in Settings.model_fields and name != "URL_PARMS" and value != ""
+    }
+    numbered = {int(match[1]): value for name, value in values.items() if (match := _NUMBERED.fullmatch(name))}
+    try:
+        count = int(known.get("NUM_URL_PARMS", Settings.model_fields["NUM_URL_PARMS"].default))
+        names = parameter_names(min(max(count, 0), 100), numbered)
+        return Settings.model_validate(known | {"URL_PARMS": names})
+    except ValidationError as error:
+        raise BadSettings("; ".join(_describe(problem) for problem in error.errors())) from error
+    except ValueError as error:
+        raise BadSettings(f"NUM_URL_PARMS: {error}") from error
+
+
+def _describe(problem: Mapping[str, object]) -> str:
+    where = problem.get("loc")
+    name = str(where[0]) if isinstance(where, tuple) and where else ""
+    shown = "" if name == "ADMIN_KEY" or not name else f" (is {problem.get('input')!r})"
+    return f"{name or 'settings'}: {problem.get('msg')}{shown}".replace("Value error, ", "")
+
+
+def table() -> str:
+    """The README's Markdown table of all settings."""
+    rows = ["| setting | default | meaning |", "| --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.is_required() else field.default
+        if isinstance(default, tuple):
+            default = ":".join(str(part) for part in default)
+        rows.append(f"| `{name}` | {f'`{default}`' if str(default) else ''} | {field.description} |")
+    return "\n".join(rows)

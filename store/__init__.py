@@ -1,0 +1,1 @@
+"""Tenants, modules and run-time settings: the platform's memory. One contract, interchangeable kinds."""

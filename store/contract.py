@@ -1,0 +1,108 @@
+"""The store contract. Kinds: `sqlite` (embedded).
+
+Every method is a coroutine and may be called from any task of the event loop that opened the store.
+What a completed write stored is there after a crash. Reads give what the last completed write left.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Protocol
+
+import msgspec
+
+
+class StoreUnavailable(Exception):
+    """The store cannot be reached or written now; nothing was changed. Callers answer 503."""
+
+
+class Conflict(Exception):
+    """A unique key exists already; the message names it."""
+
+
+class Status(enum.StrEnum):
+    """Whether a tenant's calls are run."""
+
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+    ELEVATED = "elevated"
+
+
+class Tenant(msgspec.Struct, frozen=True, kw_only=True):
+    """Whoever owns modules besides the installation's admin. Its code is untrusted."""
+
+    uuid: str
+    status: Status = Status.ENABLED
+
+
+class Module(msgspec.Struct, frozen=True, kw_only=True):
+    """One module that serves: the last version that could be imported."""
+
+    owner: str
+    """UUID of the admin or tenant."""
+    name: str
+    alias: str | None
+    digest: str
+    """Content address of its bundle."""
+    source: str
+    """Where it came from: the path of the file or package folder."""
+    environment: str
+    """What else the report depends on: digest of the packages the owner's runners had."""
+    report: bytes
+    """What inspecting it in a runner gave: JSON of `catalogue.report.Report`."""
+
+
+class ModuleSet(msgspec.Struct, frozen=True, kw_only=True):
+    """All modules of one owner at one moment."""
+
+    owner: str
+    revision: int
+    """Grows with every change of the set; never reused."""
+    modules: tuple[Module, ...]
+    """Sorted by name."""
+
+
+class Store(Protocol):
+    """What every kind of store promises; `tests/store/test_contract.py` proves it."""
+
+    async def open(self) -> None:
+        """Creates what is missing. Raises StoreUnavailable with the reason and the fix."""
+
+    async def close(self) -> None:
+        """Completes writes under way. May be called twice."""
+
+    async def tenant(self, uuid: str) -> Tenant | None:
+        """The tenant registered under this UUID, in canonical form."""
+
+    async def tenants(self) -> list[Tenant]:
+        """All tenants, by UUID."""
+
+    async def add_tenant(self, tenant: Tenant) -> None:
+        """Registers a tenant. Raises Conflict when the UUID is registered."""
+
+    async def set_status(self, uuid: str, status: Status) -> bool:
+        """Changes a tenant's status; False when there is no such tenant."""
+
+    async def owners(self) -> list[str]:
+        """UUIDs that own at least one module."""
+
+    async def modules(self, owner: str) -> ModuleSet:
+        """The owner's modules; revision 0 and empty when it never had any."""
+
+    async def bundle(self, digest: str) -> bytes | None:
+        """The bundle at this content address."""
+
+    async def put_bundle(self, data: bytes) -> str:
+        """Keeps a bundle and gives its digest; keeping it again changes nothing. A bundle that no
+        module names may be forgotten after the next change of any module set."""
+
+    async def change_modules(self, owner: str, put: list[Module], remove: list[str]) -> ModuleSet:
+        """Replaces or adds `put`, removes the names in `remove` that exist, in one step, and gives
+        the new set under a new revision. With nothing to change the set and revision stay.
+        Raises ValueError when a bundle of `put` was not kept first or a module has another owner."""
+
+    async def setting(self, name: str) -> str | None:
+        """A run-time setting changed through the control plane."""
+
+    async def put_setting(self, name: str, value: str | None) -> None:
+        """Keeps a run-time setting; None forgets it."""
