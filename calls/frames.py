@@ -37,7 +37,6 @@ class Bundle(_Frame, frozen=True, tag=1):
     """One module of the owner; sent before `Begin`, never after."""
 
     name: str
-    digest: str
     data: bytes
     """A bundle in the format of `calls.bundle`."""
 
@@ -49,8 +48,6 @@ class Begin(_Frame, frozen=True, tag=2):
     """The owner's environment variables: the only ones plugin code sees besides a fixed basic set."""
     max_result: int
     """Bytes of a result at most."""
-    max_log: int
-    """Bytes of captured output kept per call at most."""
     packages: list[str]
     """Folders with third-party packages the owner's code may import."""
 
@@ -69,6 +66,12 @@ class Inspect(_Frame, frozen=True, tag=4):
 
     call: str
     module: str
+
+
+class Cancel(_Frame, frozen=True, tag=5):
+    """Cancel one coroutine call, which must still be answered; its caller was answered already."""
+
+    call: str
 
 
 # From a worker to the host.
@@ -96,7 +99,7 @@ class Result(_Frame, frozen=True, tag=17):
 
 
 FromWorker = Hello | Result
-FromHost = Bundle | Begin | Invoke | Inspect
+FromHost = Bundle | Begin | Invoke | Inspect | Cancel
 
 _encoder = msgspec.msgpack.Encoder()
 _from_worker: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(FromWorker)
@@ -170,21 +173,17 @@ class FrameReader:
 
 
 class Order(enum.IntEnum):
-    """First byte of a control record."""
+    """First byte of a control record. A worker is known by the nonce of its fork."""
 
     HELLO = 1
-    """zygote → host: `nonce`; first record of the control connection."""
+    """zygote → host: first record of the control connection, with the runner's nonce."""
     FORK = 2
     """host → zygote: fork a worker that will say `nonce`."""
-    FORKED = 3
-    """zygote → host: the worker for `nonce` has process id `pid`."""
-    KILL = 4
-    """host → zygote: SIGKILL worker `pid` and all its descendants."""
-    EXITED = 5
-    """zygote → host: worker `pid` is gone with wait status `status`; `size` bytes of its last output follow."""
-    PING = 6
-    """host → zygote: answer with the same record."""
+    KILL = 3
+    """host → zygote: SIGKILL the worker of `nonce` and all its descendants."""
+    EXITED = 4
+    """zygote → host: that worker is gone with wait status `status`; `size` bytes of its last output follow."""
 
 
-CONTROL: Final = struct.Struct("!B16sIII")
-"""`(order, nonce, pid, status, size)`"""
+CONTROL: Final = struct.Struct("!B16sII")
+"""`(order, nonce, status, size)`"""

@@ -43,6 +43,8 @@ class RunnerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The host's listening socket for this runner alone."""
     nonce: bytes
     """16 bytes; the zygote presents them in the first record of its control connection."""
+    max_log: int
+    """Bytes of output kept per call."""
     memory_bytes: int
     """Address space of one worker at most; 0: no limit of its own."""
 

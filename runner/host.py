@@ -1,0 +1,94 @@
+"""The runner host: all pools of one machine, behind the broker's `CallHandler` and the operators' `PoolControl`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import tempfile
+from pathlib import Path
+
+from calls.broker import Answer
+from calls.call import Call, Outcome
+from calls.pools import PoolStatus, UnknownPool
+from runner.job import Job
+from runner.launcher import ControlMissing, Launcher, LaunchFailed, Trust
+from runner.modules import ModuleSource
+from runner.pool import Environment, Pool, PoolLimits
+
+log = logging.getLogger("plugbay.runner")
+
+ADMIN_POOL = "admin"
+
+
+class Host:
+    """Owns every runner on this machine."""
+
+    def __init__(
+        self,
+        admin: str,
+        launcher: Launcher,
+        source: ModuleSource,
+        environment: Environment,
+        limits: PoolLimits,
+    ) -> None:
+        self._launcher = launcher
+        self._limits = limits
+        self._folder = Path(tempfile.mkdtemp(prefix="plugbay-"))
+        self._admin = admin
+        self._pool = Pool(ADMIN_POOL, admin, Trust.ADMIN, launcher, source, environment, self._folder, limits)
+        self._refusals: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Starts the admin pool. Raises LaunchFailed or ControlMissing."""
+        try:
+            await self._pool.start()
+        except BaseException:
+            await self.close(0)
+            raise
+
+    def accept(self, call: Call, answer: Answer) -> None:
+        """See calls.broker.CallHandler."""
+        job = Job(call, answer)
+        if call.owner == self._admin:
+            self._pool.accept(job)
+        else:
+            task = asyncio.get_running_loop().create_task(self._refuse(job))
+            self._refusals.add(task)
+            task.add_done_callback(self._refusals.discard)
+
+    async def _refuse(self, job: Job) -> None:
+        try:
+            await self._launcher.check(Trust.TENANT)
+            job.finish(Outcome.UNAVAILABLE, "this host runs no tenants")
+        except ControlMissing as error:
+            job.finish(Outcome.UNAVAILABLE, str(error), retry_after=60)
+
+    def changed(self, owner: str, revision: int) -> None:
+        """An owner's module set has a new revision: its workers are replaced ahead of the next call."""
+        if owner == self._admin:
+            self._pool.prepare(revision)
+
+    def renew_admin(self) -> None:
+        """The admin's packages have changed: its workers are replaced."""
+        self._pool.renew()
+
+    def pools(self) -> list[PoolStatus]:
+        """See calls.pools.PoolControl."""
+        return [self._pool.status()]
+
+    async def scale(self, pool: str, size: int) -> PoolStatus:
+        """See calls.pools.PoolControl."""
+        if pool != ADMIN_POOL:
+            raise UnknownPool(pool)
+        try:
+            await self._pool.scale(size)
+        except LaunchFailed as error:
+            log.error("pool %s could not be scaled to %d: %s", pool, size, error)
+        return self._pool.status()
+
+    async def close(self, seconds: float) -> None:
+        """Lets calls finish for so long, then ends every runner; nothing of them is left."""
+        await self._pool.close(seconds)
+        await asyncio.gather(*self._refusals)
+        shutil.rmtree(self._folder, ignore_errors=True)

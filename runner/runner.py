@@ -1,0 +1,275 @@
+"""One runner: a sandbox, its zygote's control connection, and its workers."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from calls import frames
+from calls.frames import CONTROL, Order
+from calls.pools import RunnerStatus
+from runner.connection import Connection, Peer
+from runner.launcher import Launcher, LaunchFailed, RunnerSpec, Sandbox, Trust
+from runner.states import Lifecycle, State
+from runner.worker_process import WorkerProcess, describe
+
+START_SECS: Final = 30.0
+"""Seconds a runner may take from launch to its zygote's first record."""
+FORK_SECS: Final = 10.0
+"""Seconds a forked worker may take to connect."""
+KILL_SECS: Final = 2.0
+"""Seconds the zygote may take to kill a worker with its descendants; then the whole runner is destroyed."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of one runner."""
+
+    workers: int
+    """Workers at once, besides the two that may be inspecting modules."""
+    max_log: int
+    """Bytes of output kept per call."""
+    memory_bytes: int
+    """Address space of a worker; 0: no limit."""
+
+
+class Owner(Protocol):
+    """The pool a runner works for."""
+
+    def worker_ready(self, runner: Runner, connection: Connection, purpose: str) -> WorkerProcess:
+        """A forked worker has proved itself: gives it its modules."""
+
+    def worker_lost(self, runner: Runner, purpose: str, reason: str) -> None:
+        """A fork did not become a worker."""
+
+    def runner_over(self, runner: Runner, reason: str) -> None:
+        """The runner takes no more calls; those it held are answered."""
+
+
+class Runner:
+    """Begins with `start`. Ends with `drain`, `destroy` or by itself: always in `Owner.runner_over`, once."""
+
+    def __init__(self, owner: Owner, launcher: Launcher, folder: Path, trust: Trust, limits: Limits) -> None:
+        self.id = secrets.token_hex(8)
+        self.life = Lifecycle(self.id)
+        self.workers: dict[bytes, WorkerProcess] = {}
+        self._owner = owner
+        self._launcher = launcher
+        self._folder = folder / self.id
+        self._trust = trust
+        self._limits = limits
+        self._nonce = secrets.token_bytes(16)
+        self._forks: dict[bytes, str] = {}
+        self._timers: dict[bytes, asyncio.TimerHandle] = {}
+        self._connections = 0
+        self._control: Connection | None = None
+        self._sandbox: Sandbox | None = None
+        self._server: asyncio.Server | None = None
+        self._started = time.monotonic()
+        self._past_calls = 0
+        self._reported = asyncio.Event()
+        self._over = asyncio.Event()
+        self._watcher: asyncio.Task[None] | None = None
+        self._destroyer: asyncio.Task[None] | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Takes new workers and calls."""
+        return self.life.state is State.BOUND
+
+    @property
+    def size(self) -> int:
+        """Workers there and on their way."""
+        return sum(not worker.over for worker in self.workers.values()) + len(self._forks)
+
+    @property
+    def forking(self) -> bool:
+        """At least one worker is on its way."""
+        return bool(self._forks)
+
+    @property
+    def busy(self) -> bool:
+        """At least one worker holds a call."""
+        return any(worker.busy for worker in self.workers.values())
+
+    def status(self) -> RunnerStatus:
+        """The runner now, for operators."""
+        return RunnerStatus(
+            id=self.id,
+            state=self.life.state,
+            owner=self.life.owner,
+            workers=len(self.workers),
+            busy=sum(worker.busy for worker in self.workers.values()),
+            calls=self._past_calls + sum(worker.calls for worker in self.workers.values()),
+            age_secs=round(time.monotonic() - self._started, 3),
+        )
+
+    # Beginning and end.
+
+    async def start(self, owner: str) -> None:
+        """Launches the runner and binds it. Raises LaunchFailed or ControlMissing, and nothing is left."""
+        try:
+            self._folder.mkdir(mode=0o700, parents=True)
+            address = self._folder / "host.sock"
+            self._server = await asyncio.get_running_loop().create_unix_server(
+                lambda: Connection(self, self._limits.max_log), str(address)
+            )
+            self._sandbox = await self._launcher.start(
+                RunnerSpec(
+                    id=self.id,
+                    trust=self._trust,
+                    socket=address,
+                    nonce=self._nonce,
+                    max_log=self._limits.max_log,
+                    memory_bytes=self._limits.memory_bytes,
+                )
+            )
+            self._watcher = asyncio.create_task(self._watch(self._sandbox), name=f"watch runner {self.id}")
+            async with asyncio.timeout(START_SECS):
+                await self._reported.wait()
+        except TimeoutError:
+            await self._abandon("it did not report in time")
+            raise LaunchFailed(f"a runner did not report within {START_SECS:g} s") from None
+        except BaseException as error:
+            await self._abandon(str(error) or type(error).__name__)
+            raise
+        if self.life.over:
+            raise LaunchFailed(self.life.reason)
+        self.life.bind(owner)
+
+    async def _abandon(self, reason: str) -> None:
+        self._end(State.FAILED, reason)
+        await self.gone()
+
+    async def _watch(self, sandbox: Sandbox) -> None:
+        self._end(State.FAILED, f"the runner ended: {await sandbox.wait()}")
+
+    def drain(self, reason: str) -> None:
+        """Finishes the calls it holds, takes no more, then ends."""
+        if self.life.state in (State.DRAINING, State.STOPPED, State.FAILED):
+            return
+        self.life.move(State.DRAINING, reason)
+        for worker in list(self.workers.values()):
+            worker.retire()
+        self._stop_if_drained()
+
+    def _stop_if_drained(self) -> None:
+        if self.life.state is State.DRAINING and not self.workers and not self._forks:
+            self._end(State.STOPPED, "drained")
+
+    def destroy(self, reason: str) -> None:
+        """Ends it at once; the calls it holds are answered as died."""
+        self._end(State.FAILED, reason)
+
+    def _end(self, state: State, reason: str) -> None:
+        if self.life.over:
+            return
+        self.life.move(state, reason)
+        self._reported.set()
+        for timer in self._timers.values():
+            timer.cancel()
+        for worker in list(self.workers.values()):
+            worker.died(reason, "runner ended")
+        for purpose in self._forks.values():
+            self._owner.worker_lost(self, purpose, reason)
+        self._forks.clear()
+        self.workers.clear()
+        self._destroyer = asyncio.create_task(self._remove(reason), name=f"remove runner {self.id}")
+        self._over.set()
+        self._owner.runner_over(self, reason)
+
+    async def _remove(self, reason: str) -> None:
+        if self._server is not None:
+            self._server.close()
+        if self._control is not None:
+            self._control.abort()
+        if self._sandbox is not None:
+            await self._sandbox.destroy(reason)
+        if self._watcher is not None:
+            await self._watcher
+        # Made by this host and writable by nobody else: a runner sees it read-only, if at all.
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def gone(self) -> None:
+        """Completes when the runner has ended and nothing of it is left."""
+        await self._over.wait()
+        assert self._destroyer is not None
+        await asyncio.shield(self._destroyer)
+
+    # Workers.
+
+    def fork(self, purpose: str) -> None:
+        """Orders one more worker; the owner gets it by `worker_ready`, or hears of `worker_lost`."""
+        nonce = secrets.token_bytes(16)
+        self._forks[nonce] = purpose
+        self._order(Order.FORK, nonce, FORK_SECS, "a forked worker did not connect in time")
+
+    def kill(self, worker: WorkerProcess) -> None:
+        """Orders a worker's end; a zygote that does not obey ends with its runner."""
+        for nonce, known in self.workers.items():
+            if known is worker and nonce not in self._timers:
+                self._order(Order.KILL, nonce, KILL_SECS, "the zygote did not kill a worker in time")
+
+    def _order(self, order: Order, nonce: bytes, seconds: float, overdue: str) -> None:
+        if self._control is not None:
+            self._control.send(CONTROL.pack(order, nonce, 0, 0))
+            self._timers[nonce] = asyncio.get_running_loop().call_later(seconds, self._end, State.FAILED, overdue)
+
+    def _settle(self, nonce: bytes) -> None:
+        if timer := self._timers.pop(nonce, None):
+            timer.cancel()
+
+    def received(self, body: bytes) -> None:
+        """A record from the zygote (see connection.Peer)."""
+        order, nonce, status, _ = CONTROL.unpack_from(body)
+        if order != Order.EXITED:
+            raise frames.FrameError(f"control record {order} from a zygote")
+        self._settle(nonce)
+        if purpose := self._forks.pop(nonce, None):
+            self._owner.worker_lost(self, purpose, describe(status))
+        elif worker := self.workers.pop(nonce, None):
+            self._past_calls += worker.calls
+            worker.exited(status, body[CONTROL.size :])
+        self._stop_if_drained()
+
+    def lost(self) -> None:
+        """The control connection closed (see connection.Peer)."""
+        self._end(State.FAILED, "the zygote closed its connection")
+
+    # What connects to its socket (see connection.Greeter).
+
+    def admits(self) -> bool:
+        """See connection.Greeter."""
+        within = self._connections < self._limits.workers + 3
+        self._connections += within
+        return within
+
+    def closed(self) -> None:
+        """See connection.Greeter."""
+        self._connections -= 1
+
+    def zygote_connected(self, connection: Connection, nonce: bytes) -> Peer:
+        """See connection.Greeter."""
+        if self._control is not None or not secrets.compare_digest(nonce, self._nonce):
+            raise frames.FrameError("a second or unknown control connection")
+        self._control = connection
+        self._reported.set()
+        return self
+
+    def worker_connected(self, connection: Connection, nonce: bytes) -> Peer:
+        """See connection.Greeter."""
+        purpose = self._forks.pop(nonce, None)
+        if purpose is None:
+            raise frames.FrameError("a worker with an unknown nonce")
+        self._settle(nonce)
+        worker = self.workers[nonce] = self._owner.worker_ready(self, connection, purpose)
+        return worker
+
+    def violated(self, what: str) -> None:
+        """See connection.Greeter."""
+        self._end(State.FAILED, f"protocol violation: {what}")

@@ -1,0 +1,109 @@
+"""The owner's modules inside a worker: imported from their bundles on first use."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import CodeType, ModuleType
+
+from calls import bundle
+
+
+class ImportFailed(Exception):
+    """A module could not be imported. The text names the error and, where known, the line;
+    `trace` is the traceback for the author."""
+
+    def __init__(self, text: str, trace: str) -> None:
+        super().__init__(text)
+        self.text = text
+        self.trace = trace
+
+
+class _SourceLoader(importlib.abc.InspectLoader):
+    """Loads a single-file module from memory; tracebacks find its source lines here."""
+
+    def __init__(self, source: bytes) -> None:
+        self._source = source
+
+    def get_source(self, fullname: str) -> str:  # noqa: ARG002
+        return importlib.util.decode_source(self._source)
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self._source, f"{fullname}.py")
+
+
+class Modules(importlib.abc.MetaPathFinder):
+    """Finds the owner's modules, before anything else of the same name.
+
+    A single file stays in memory. A package is unpacked into `folder` when it is first imported, so
+    that data beside its `__file__` is there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._bundles: dict[str, bytes] = {}
+
+    def add(self, name: str, data: bytes) -> None:
+        """Makes a module importable. Only before plugin code runs."""
+        self._bundles[name] = data
+
+    def install(self) -> None:
+        """Takes its place in the import system."""
+        sys.meta_path.insert(0, self)
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,
+        target: ModuleType | None = None,  # noqa: ARG002
+    ) -> importlib.machinery.ModuleSpec | None:
+        """The spec of one of the owner's top-level modules; their submodules are found as usual."""
+        data = self._bundles.get(fullname)
+        if data is None or path is not None:
+            return None
+        files = bundle.unpack(data)
+        source = files.get(f"{fullname}.py")
+        if source is not None:
+            return importlib.util.spec_from_loader(fullname, _SourceLoader(source), origin=f"{fullname}.py")
+        top = self._unpack(fullname, files)
+        return importlib.util.spec_from_file_location(
+            fullname, top / "__init__.py", submodule_search_locations=[str(top)]
+        )
+
+    def _unpack(self, name: str, files: dict[str, bytes]) -> Path:
+        for relative, content in files.items():
+            place = self._folder / relative
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(content)
+        return self._folder / name
+
+    def load(self, name: str) -> ModuleType:
+        """The imported module. Raises ImportFailed, also when the module tries to exit."""
+        module = sys.modules.get(name)
+        if module is not None and name in self._bundles:
+            return module
+        if name not in self._bundles:
+            raise ImportFailed(f"module {name} is not there", "")
+        try:
+            return importlib.import_module(name)
+        except BaseException as error:
+            raise ImportFailed(self._describe(name, error), "".join(traceback.format_exception(error))) from error
+
+    def _describe(self, name: str, error: BaseException) -> str:
+        try:
+            text = f"{type(error).__name__}: {error}"[:1000]
+        except Exception as unprintable:  # noqa: BLE001  # any error: plugin code prints this one
+            text = f"{type(error).__name__}: ({type(unprintable).__name__} while printing it)"
+        line = error.lineno if isinstance(error, SyntaxError) else self._line_in(name, error)
+        return f"{text} (line {line})" if line and f"line {line}" not in text else text
+
+    def _line_in(self, name: str, error: BaseException) -> int | None:
+        own = (f"{name}.py", str(self._folder / name))
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(own)]
+        return lines[-1] if lines else None
