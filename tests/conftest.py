@@ -100,7 +100,7 @@ def _processes_left() -> list[str]:
                 mine[process.pid] = process
         except (psutil.Error, OSError):
             continue  # gone, or another user's
-    _, alive = psutil.wait_procs(mine.values(), timeout=5)
+    _, alive = psutil.wait_procs(mine.values(), timeout=3)
     lines: list[str] = []
     for process in alive:
         try:
