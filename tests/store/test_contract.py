@@ -1,0 +1,286 @@
+"""What every kind of store promises. A kind is one line in KINDS: how to make one that lives in a folder."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from calls import bundle as bundles
+from settings import ROOT
+from store.contract import Conflict, Module, ModuleSet, Status, Store, StoreUnavailable, Tenant
+from store.sqlite import SqliteStore
+
+KINDS: dict[str, Callable[[Path], Store]] = {
+    "sqlite": SqliteStore,
+}
+
+ADMIN = "4a1bf01e-0693-48c5-a52b-fc275205c1d8"
+TENANT = "0e3c5f3a-4a3b-4f53-9be0-30c3d0d9f2a1"
+HOSTILE = [
+    "x'); DROP TABLE tenant;--",
+    '"; DELETE FROM module; --',
+    "$where",
+    "a.b",
+    "nul\0inside",
+    "%_",
+    "ünïcode ‮ ☃",
+    "",
+    "n" * 10_000,
+]
+
+Reopen = Callable[[], Awaitable[Store]]
+
+
+@pytest.fixture(params=KINDS)
+async def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Reopen]:
+    """Opens the store; again: closes it and opens what it left."""
+    async with AsyncExitStack() as stack:
+
+        async def opened() -> Store:
+            await stack.aclose()
+            store = KINDS[request.param](tmp_path / "data")
+            stack.push_async_callback(store.close)
+            await store.open()
+            return store
+
+        yield opened
+
+
+@pytest.fixture
+async def store(reopen: Reopen) -> Store:
+    return await reopen()
+
+
+def module(name: str, digest: str, *, owner: str = ADMIN, alias: str | None = None, report: bytes = b"{}") -> Module:
+    return Module(
+        owner=owner, name=name, alias=alias, digest=digest, source=f"/p/{name}.py", environment="e", report=report
+    )
+
+
+async def kept(store: Store, name: str, *, owner: str = ADMIN, code: bytes = b"x = 1\n") -> Module:
+    return module(name, await store.put_bundle(bundles.pack({f"{name}.py": code})), owner=owner)
+
+
+def names(modules: ModuleSet) -> list[str]:
+    return [module.name for module in modules.modules]
+
+
+async def test_a_tenant_is_found_once_it_is_registered(store: Store) -> None:
+    assert await store.tenant(TENANT) is None
+    await store.add_tenant(Tenant(uuid=TENANT, status=Status.ELEVATED))
+    assert await store.tenant(TENANT) == Tenant(uuid=TENANT, status=Status.ELEVATED)
+
+
+async def test_tenants_are_listed_by_uuid(store: Store) -> None:
+    for uuid in (ADMIN, TENANT):
+        await store.add_tenant(Tenant(uuid=uuid))
+    assert [tenant.uuid for tenant in await store.tenants()] == sorted([ADMIN, TENANT])
+
+
+async def test_of_50_concurrent_registrations_of_one_uuid_one_succeeds(store: Store) -> None:
+    outcomes = await asyncio.gather(*(store.add_tenant(Tenant(uuid=TENANT)) for _ in range(50)), return_exceptions=True)
+    assert outcomes.count(None) == 1
+    conflicts = [outcome for outcome in outcomes if isinstance(outcome, Conflict)]
+    assert len(conflicts) == 49
+    assert TENANT in str(conflicts[0])
+    assert len(await store.tenants()) == 1
+
+
+async def test_a_status_changes_only_for_a_tenant_that_exists(store: Store) -> None:
+    await store.add_tenant(Tenant(uuid=TENANT))
+    assert await store.set_status(TENANT, Status.DISABLED)
+    assert await store.tenant(TENANT) == Tenant(uuid=TENANT, status=Status.DISABLED)
+    assert not await store.set_status(ADMIN, Status.DISABLED)
+    assert await store.tenant(ADMIN) is None
+
+
+async def test_an_owner_that_never_had_modules_is_at_revision_0(store: Store) -> None:
+    assert await store.modules(ADMIN) == ModuleSet(owner=ADMIN, revision=0, modules=())
+    assert await store.owners() == []
+
+
+async def test_modules_are_put_and_removed_in_one_step(store: Store) -> None:
+    first = await store.change_modules(ADMIN, [await kept(store, "b"), await kept(store, "a")], [])
+    assert names(first) == ["a", "b"]
+    second = await store.change_modules(ADMIN, [await kept(store, "c")], ["a", "nobody"])
+    assert names(second) == ["b", "c"]
+    assert second.revision > first.revision > 0
+    assert await store.modules(ADMIN) == second
+    assert await store.owners() == [ADMIN]
+
+
+async def test_a_module_comes_back_as_it_was_put(store: Store) -> None:
+    plain = await kept(store, "m")
+    full = module("m", plain.digest, alias="v1", report=bytes(range(256)))
+    assert (await store.change_modules(ADMIN, [full], [])).modules == (full,)
+    assert (await store.modules(ADMIN)).modules == (full,)
+
+
+async def test_with_nothing_to_change_set_and_revision_stay(store: Store) -> None:
+    one = await kept(store, "a")
+    before = await store.change_modules(ADMIN, [one], [])
+    assert await store.change_modules(ADMIN, [one], ["nobody"]) == before
+    assert await store.change_modules(ADMIN, [], []) == before
+
+
+async def test_a_revision_is_never_used_again(store: Store) -> None:
+    seen = []
+    one = await kept(store, "a")
+    for _ in range(3):
+        seen.append((await store.change_modules(ADMIN, [one], [])).revision)
+        seen.append((await store.change_modules(ADMIN, [], ["a"])).revision)
+        one = await kept(store, "a")
+    assert seen == sorted(set(seen))
+    assert await store.owners() == []
+    assert await store.modules(ADMIN) == ModuleSet(owner=ADMIN, revision=seen[-1], modules=())
+
+
+async def test_owners_do_not_see_each_other(store: Store) -> None:
+    await store.change_modules(ADMIN, [await kept(store, "a")], [])
+    await store.change_modules(TENANT, [await kept(store, "a", owner=TENANT, code=b"y = 2\n")], [])
+    await store.change_modules(TENANT, [], ["a"])
+    assert names(await store.modules(ADMIN)) == ["a"]
+    assert await store.owners() == [ADMIN]
+
+
+async def test_a_module_of_another_owner_changes_nothing(store: Store) -> None:
+    with pytest.raises(ValueError, match="not modules of"):
+        await store.change_modules(ADMIN, [await kept(store, "a"), await kept(store, "b", owner=TENANT)], [])
+    assert (await store.modules(ADMIN)).revision == 0
+
+
+async def test_a_module_without_its_bundle_changes_nothing(store: Store) -> None:
+    before = await store.change_modules(ADMIN, [await kept(store, "a")], [])
+    with pytest.raises(ValueError, match="was not kept"):
+        await store.change_modules(ADMIN, [await kept(store, "b"), module("c", "0" * 64)], ["a"])
+    assert await store.modules(ADMIN) == before
+
+
+async def test_a_bundle_is_kept_under_its_digest(store: Store) -> None:
+    data = bundles.pack({"m.py": b"x" * 1_000_000})
+    assert await store.put_bundle(data) == bundles.digest(data)
+    assert await store.put_bundle(data) == bundles.digest(data)
+    assert await store.bundle(bundles.digest(data)) == data
+    assert await store.bundle("0" * 64) is None
+
+
+async def test_a_bundle_that_a_module_names_is_never_forgotten(store: Store) -> None:
+    first = await kept(store, "kept")
+    await store.change_modules(ADMIN, [first], [])
+    for turn in range(100):
+        await store.change_modules(ADMIN, [await kept(store, "m", code=b"x = %d\n" % turn)], [])
+    assert await store.bundle(first.digest) is not None
+
+
+async def test_50_concurrent_changes_are_all_kept(store: Store) -> None:
+    async def change(name: str) -> ModuleSet:
+        return await store.change_modules(ADMIN, [await kept(store, name)], [])
+
+    results = await asyncio.gather(*(change(f"m{number}") for number in range(50)))
+    assert len({result.revision for result in results}) == 50
+    assert len((await store.modules(ADMIN)).modules) == 50
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+async def test_any_text_is_data(store: Store, text: str) -> None:
+    await store.add_tenant(Tenant(uuid=TENANT))
+    await store.put_setting(text, text)
+    await store.put_setting("other", "kept")
+    assert await store.setting(text) == text
+    one = await kept(store, "a")
+    odd = Module(
+        owner=text, name=text, alias=text, digest=one.digest, source=text, environment=text, report=text.encode()
+    )
+    assert (await store.change_modules(text, [odd], [])).modules == (odd,)
+    assert await store.owners() == [text]
+    assert names(await store.change_modules(text, [], [text])) == []
+    assert await store.tenant(text) is None
+    assert await store.bundle(text) is None
+    assert await store.tenant(TENANT) is not None
+    assert await store.setting("other") == "kept"
+
+
+async def test_a_setting_is_replaced_and_forgotten(store: Store) -> None:
+    assert await store.setting("limit") is None
+    await store.put_setting("limit", "1")
+    await store.put_setting("limit", "2")
+    assert await store.setting("limit") == "2"
+    await store.put_setting("limit", None)
+    await store.put_setting("limit", None)
+    assert await store.setting("limit") is None
+
+
+async def test_everything_is_there_after_closing_and_opening(reopen: Reopen) -> None:
+    store = await reopen()
+    await store.add_tenant(Tenant(uuid=TENANT))
+    await store.put_setting("limit", "1")
+    before = await store.change_modules(ADMIN, [await kept(store, "a")], [])
+    store = await reopen()
+    assert await store.tenant(TENANT) == Tenant(uuid=TENANT)
+    assert await store.setting("limit") == "1"
+    assert await store.modules(ADMIN) == before
+    assert await store.bundle(before.modules[0].digest) is not None
+
+
+async def test_closing_completes_writes_under_way(reopen: Reopen) -> None:
+    store = await reopen()
+    writes = [asyncio.create_task(store.put_setting(f"s{number}", "kept")) for number in range(20)]
+    await asyncio.sleep(0)
+    await store.close()
+    await store.close()
+    await asyncio.gather(*writes)
+    store = await reopen()
+    assert [await store.setting(f"s{number}") for number in range(20)] == ["kept"] * 20
+
+
+async def test_a_closed_store_is_unavailable(store: Store) -> None:
+    await store.close()
+    with pytest.raises(StoreUnavailable):
+        await store.tenants()
+    with pytest.raises(StoreUnavailable):
+        await store.put_setting("a", "b")
+
+
+_WRITER = """
+import asyncio, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[3])
+from tests.store.test_contract import ADMIN, KINDS, kept
+
+async def main():
+    store = KINDS[sys.argv[1]](Path(sys.argv[2]))
+    await store.open()
+    number = 0
+    while True:
+        await store.change_modules(ADMIN, [await kept(store, f"m{number:04}")], [])
+        print(number, flush=True)
+        number += 1
+
+asyncio.run(main())
+"""
+
+
+def kill_a_writer(kind: str, folder: Path) -> list[int]:
+    """The numbers of the modules that a process had stored when it was killed."""
+    command = [sys.executable, "-c", _WRITER, kind, str(folder), str(ROOT)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        confirmed = [int(writer.stdout.readline()) for _ in range(20)]
+        writer.kill()
+        return confirmed + [int(line) for line in writer.stdout.read().splitlines()]
+
+
+async def test_what_a_completed_write_stored_survives_kill_9(
+    reopen: Reopen, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    confirmed = kill_a_writer(request.node.callspec.params["reopen"], tmp_path / "data")
+    store = await reopen()
+    found = await store.modules(ADMIN)
+    assert set(names(found)) >= {f"m{number:04}" for number in confirmed}
+    assert found.revision == len(found.modules)
+    for one in found.modules:
+        assert await store.bundle(one.digest) is not None
