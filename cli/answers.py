@@ -1,0 +1,113 @@
+"""What the tool reads in Plugbay's answers. Fields it does not show are not named here."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from cli.problem import NOT_REACHABLE, Problem
+
+_T = TypeVar("_T")
+
+
+class Runner(msgspec.Struct, frozen=True):
+    """One runner of a pool."""
+
+    id: str
+    state: str
+    workers: int
+    busy: int
+    calls: int
+    age_secs: float
+
+
+class Pool(msgspec.Struct, frozen=True):
+    """One pool."""
+
+    name: str
+    size: int
+    runners: list[Runner]
+    queue: int
+    cold_starts: int
+    kills: dict[str, int]
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """One run-time setting."""
+
+    name: str
+    value: int | str | None
+    default: int | str | None
+    source: str
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What one call printed."""
+
+    time: float
+    call: str
+    module: str
+    api: str
+    outcome: str
+    status: int
+    text: str
+    truncated: bool
+    run_ms: float
+
+
+class Parameter(msgspec.Struct, frozen=True):
+    """One declared parameter of a function."""
+
+    name: str
+    type: str = ""
+    required: bool = True
+    default: str = ""
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """One function exposed for one method."""
+
+    doc: str
+    parameters: list[Parameter]
+
+
+class ModuleProblem(msgspec.Struct, frozen=True):
+    """Why a module, or its newest version, does not serve."""
+
+    module: str
+    text: str
+    line: int | None
+
+
+class Module(msgspec.Struct, frozen=True):
+    """One module."""
+
+    alias: str | None
+    source: str
+    serves: bool
+
+
+class Skipped(msgspec.Struct, frozen=True):
+    """Something in a plugin folder that is not taken as a module."""
+
+    path: str
+    reason: str
+
+
+class Directory(msgspec.Struct, frozen=True):
+    """Everything one owner has."""
+
+    modules: dict[str, Module]
+    endpoints: dict[str, dict[str, dict[str, Endpoint]]]
+    """module → method → API → endpoint"""
+    problems: list[ModuleProblem]
+    skipped: list[Skipped]
+
+
+def read(value: Any, kind: type[_T]) -> _T:
+    """The answer as `kind`. Raises Problem when it is not one: another version answers."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise Problem(f"This plugbay does not understand the server's answer: {error}", NOT_REACHABLE) from error

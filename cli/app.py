@@ -1,0 +1,49 @@
+"""The commands of `plugbay`, put together."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Annotated
+
+import typer
+
+from cli import call, directory, doctor, key, logs, new, pools, runtime_settings
+from cli.installation import ROOT
+
+app = typer.Typer(
+    name="plugbay",
+    help="Plugbay: your own functions as REST endpoints.",
+    epilog="Exit codes: 0 done · 1 the answer was no · 2 not understood · 3 Plugbay does not answer",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for command in (
+    new.new,
+    directory.dir,
+    call.call,
+    logs.logs,
+    pools.pools,
+    pools.scale,
+    runtime_settings.settings,
+    key.key,
+    doctor.doctor,
+):
+    app.command()(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        typer.echo(f"plugbay {project['version']}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
+    """Plugbay: your own functions as REST endpoints."""

@@ -1,0 +1,69 @@
+"""This checkout's settings as the tool needs them: where Plugbay listens, the admin's key, the folders.
+
+Read from `.env`, then `.env.local`, then real environment variables; the later wins.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+_EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
+"""Addresses to listen on that are none to connect to, and which one to take then."""
+
+
+@dataclass(frozen=True)
+class Installation:
+    """One checkout and its settings, as text."""
+
+    root: Path
+    values: Mapping[str, str]
+
+    @property
+    def host(self) -> str:
+        """Address to reach Plugbay at from this machine."""
+        host = self.values.get("GATEWAY_HOST", "")
+        return _EVERY_ADDRESS.get(host, host)
+
+    @property
+    def port(self) -> str:
+        """Port Plugbay listens on, as written."""
+        return self.values.get("GATEWAY_PORT") or "8080"
+
+    @property
+    def url(self) -> str:
+        """Where Plugbay listens."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    @property
+    def admin_key(self) -> str | None:
+        """Key of the control plane; None before the first start."""
+        return self.values.get("ADMIN_KEY") or None
+
+    @property
+    def plugins(self) -> list[Path]:
+        """Folders with modules."""
+        return [self._path(part) for part in (self.values.get("PLUGINS") or "plugins").split(":") if part]
+
+    @property
+    def data_dir(self) -> Path:
+        """Folder of the embedded store."""
+        return self._path(self.values.get("DATA_DIR") or "data")
+
+    def _path(self, text: str) -> Path:
+        return (self.root / Path(text).expanduser()).absolute()
+
+
+def load(root: Path = ROOT, environ: Mapping[str, str] = os.environ) -> Installation:
+    """The installation in this folder. Missing files count as empty."""
+    from dotenv import dotenv_values
+
+    values: dict[str, str] = {}
+    for source in (dotenv_values(root / ".env"), dotenv_values(root / ".env.local"), environ):
+        values |= {name: value for name, value in source.items() if value is not None}
+    return Installation(root, values)

@@ -1,0 +1,143 @@
+"""Plugbay over HTTP, as the tool sees it: answers, or a Problem that says what to do."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from cli.installation import Installation
+from cli.problem import NOT_REACHABLE, USAGE, NotAnswering, Problem
+
+if TYPE_CHECKING:
+    import httpx
+
+CONNECT_SECS = 5.0
+CONTROL_SECS = 60.0
+"""The control plane answers within this; scaling down waits for calls in flight."""
+
+
+_PLAIN = "".join(map(chr, range(0x21, 0x7F)))
+"""Characters that can stand in a request line as they are."""
+
+
+class Server:
+    """One Plugbay. Nothing is sent before a method is called."""
+
+    def __init__(self, installation: Installation, url: str | None) -> None:
+        """`url` beats the installation's own address. Raises Problem when it is no URL."""
+        import httpx
+
+        try:
+            parsed = httpx.URL(url or installation.url)
+        except httpx.InvalidURL as error:
+            raise Problem(f"{url or installation.url} is no URL: {error}", USAGE) from error
+        if parsed.scheme not in ("http", "https") or not parsed.host:
+            raise Problem(f"{parsed} is no URL: write it like http://127.0.0.1:8080", USAGE)
+        self.url = str(parsed).rstrip("/")
+        self._below = parsed.path.rstrip("/")
+        local = _loopback(parsed.host)
+        # The installation's own key goes to no other machine than its own.
+        own = installation.admin_key if local or parsed.host == installation.host else None
+        self._key = os.environ.get("PLUGBAY_KEY") or own
+        # A proxy from the environment leads away from this machine.
+        self._client = httpx.Client(trust_env=not local, timeout=httpx.Timeout(CONTROL_SECS, connect=CONNECT_SECS))
+
+    def control(
+        self, method: str, path: str, *, params: Mapping[str, str | int] | None = None, body: object = None
+    ) -> Any:
+        """The JSON that a path of the control plane answers. Raises Problem for anything but 2xx."""
+        with self._reaching():
+            response = self._client.request(
+                method, self.url + path, params=params, json=body, headers=self._authorization()
+            )
+        return self._json(response)
+
+    def directory(self, path: str) -> Any:
+        """The JSON of a `__dir__` of the data plane, which takes no key."""
+        return self._json(self.send("GET", path))
+
+    def _json(self, response: httpx.Response) -> Any:
+        self._check(response)
+        try:
+            return response.json()
+        except ValueError as error:
+            raise self._stranger() from error
+
+    def follow(self, path: str, params: Mapping[str, str | int]) -> Iterator[Any]:
+        """The JSON values of a stream of lines, until the server ends it."""
+        import httpx
+
+        timeout = httpx.Timeout(CONTROL_SECS, connect=CONNECT_SECS, read=None)
+        with (
+            self._reaching(),
+            self._client.stream(
+                "GET", self.url + path, params=params, headers=self._authorization(), timeout=timeout
+            ) as response,
+        ):
+            if response.is_error:
+                response.read()
+            self._check(response)
+            for line in response.iter_lines():
+                if line:
+                    yield json.loads(line)
+
+    def send(self, method: str, path_and_query: str, **content: Any) -> httpx.Response:
+        """One request to the data plane, without the key: functions can read headers. The path is
+        sent as it is, dots and all. The answer may take as long as its function; the server sets
+        that limit."""
+        import httpx
+
+        target = quote(self._below + path_and_query, safe=_PLAIN).encode()
+        timeout = httpx.Timeout(CONTROL_SECS, connect=CONNECT_SECS, read=None)
+        with self._reaching():
+            return self._client.request(method, self.url, timeout=timeout, extensions={"target": target}, **content)
+
+    def _authorization(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._key}"} if self._key else {}
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        import httpx
+
+        try:
+            yield
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise NotAnswering(f"Plugbay is not answering at {self.url}: start it with ./runserver.sh") from error
+        except httpx.TimeoutException as error:
+            raise NotAnswering(f"Plugbay at {self.url} took too long to answer") from error
+        except httpx.TransportError as error:
+            raise Problem(f"The connection to {self.url} failed: {error}", NOT_REACHABLE) from error
+
+    def _check(self, response: httpx.Response) -> None:
+        if response.is_success:
+            return
+        try:
+            answer = response.json()
+            summary = str(answer["status"])
+            errors = [(str(error["field"]), str(error["problem"])) for error in answer.get("errors", ())]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise self._stranger() from error
+        if response.status_code == 401:
+            summary = (
+                f"Plugbay at {self.url} does not take this key. It takes the ADMIN_KEY of its own .env.local: "
+                "set PLUGBAY_KEY to it"
+                if self._key
+                else f"Plugbay at {self.url} wants a key: set PLUGBAY_KEY to the ADMIN_KEY of its .env.local"
+            )
+            errors = []
+        raise Problem(summary, errors=errors)
+
+    def _stranger(self) -> Problem:
+        return Problem(f"What answers at {self.url} is not Plugbay: see GATEWAY_PORT in .env, or --url", NOT_REACHABLE)
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
