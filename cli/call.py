@@ -131,7 +131,7 @@ def _show(response: httpx.Response, out: Output) -> None:
     out.note(" · ".join(fact for fact in facts if fact))
     if isinstance(body, bytes):
         _show_bytes(body, media_type, out)
-    elif isinstance(body, str):
+    elif media_type.startswith("text/") or not response.content:
         out.line(body)
     else:
         out.pretty(body)

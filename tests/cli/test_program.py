@@ -102,3 +102,10 @@ def test_a_stream_that_breaks_is_not_an_end() -> None:
         _, said = tool.communicate(timeout=30)
     assert tool.returncode == 3
     assert b"failed" in said
+
+
+def test_what_no_terminal_can_show_is_spelled_out(plugbay: FakePlugbay) -> None:
+    plugbay.answers_bytes("GET", "/rest/services/a/", b'"\\ud800 \xe2\x9c\x93"', "application/json")
+    tool = start("call", "a/", PLUGBAY_URL=plugbay.url, PYTHONIOENCODING="ascii")
+    shown, _ = tool.communicate(timeout=30)
+    assert (tool.returncode, shown) == (0, b'"\\ud800 \\u2713"\n')
