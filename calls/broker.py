@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
@@ -60,3 +61,15 @@ class Broker(Protocol):
 
     async def close(self) -> None:
         """Refuses further calls and answers what is unanswered."""
+
+
+def ask(broker: Broker, call: Call) -> asyncio.Future[Reply]:
+    """Submits a call and gives its reply as a future, which may be cancelled. Raises Refused."""
+    answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+
+    def deliver(reply: Reply) -> None:
+        if not answer.done():
+            answer.set_result(reply)
+
+    broker.submit(call, deliver)
+    return answer

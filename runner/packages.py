@@ -119,7 +119,9 @@ class Packages:
                 await process.wait()
         if process.returncode != 0:
             shutil.rmtree(partial, ignore_errors=True)
-            self.problem = f"{REQUIREMENTS} could not be installed: {output.decode('utf-8', 'replace').strip()[-_SHOWN:]}"
+            self.problem = (
+                f"{REQUIREMENTS} could not be installed: {output.decode('utf-8', 'replace').strip()[-_SHOWN:]}"
+            )
             log.error("%s", self.problem)
             return False
         partial.rename(self._home / wanted)

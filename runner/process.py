@@ -90,7 +90,7 @@ class ProcessSandbox:
         _kill(self._process.pid)
         await asyncio.shield(self._ended)
         for _ in range(_ROUNDS):
-            left = {pid for pid in left | kernel.marked(self._mark) if _kill(pid)}
+            left = {pid for pid in left | kernel.marked(self._mark) | kernel.orphaned_workers() if _kill(pid)}
             if not left:
                 return
             await asyncio.sleep(0.01)

@@ -14,6 +14,9 @@ _PR_SET_DUMPABLE: Final = 4
 _PR_SET_NAME: Final = 15
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
+WORKER_NAME: Final = "plugbay-worker"
+"""Name of a worker's process."""
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -72,6 +75,15 @@ def descendants(root: int, spare: frozenset[int] = frozenset()) -> list[int]:
                 found.append(child)
                 todo.append(child)
     return found
+
+
+def orphaned_workers() -> set[int]:
+    """Workers whose zygote is gone and that this process has adopted, dead or alive."""
+    ours = f"({WORKER_NAME}) ".encode()
+    parent = str(os.getpid()).encode()
+    return {
+        pid for pid, stat in _read_all("stat") if ours in stat and stat[stat.rindex(b")") + 2 :].split()[1] == parent
+    }
 
 
 def marked(mark: bytes) -> set[int]:

@@ -115,10 +115,14 @@ class Worker:
                 found = inspection.endpoint_functions(self._modules.load(frame.module)).get(frame.function)
                 if found is None:
                     raise ImportFailed(f"{frame.module} exposes no function {frame.function}", "")
+                target = _Target(found, binding.Plan(found), asyncio.iscoroutinefunction(found))
             except ImportFailed as error:
                 self._import_failed(frame.call, error, capture)
                 return None
-            target = self._targets[key] = _Target(found, binding.Plan(found), asyncio.iscoroutinefunction(found))
+            except binding.BadSignature as error:
+                self._import_failed(frame.call, ImportFailed(str(error), ""), capture)
+                return None
+            self._targets[key] = target
         return target
 
     def _import_failed(self, call: str, error: ImportFailed, capture: Capture) -> None:
@@ -169,6 +173,8 @@ class Worker:
     def _serve_coroutines(self, frame: frames.Invoke, target: _Target) -> None:
         loop = self._event_loop()
         self._start(loop, frame, target)
+        while self._waiting:
+            self._received(loop, self._waiting.pop())
         loop.add_reader(self._connection.fileno(), self._readable)
         try:
             loop.run_forever()
@@ -200,17 +206,19 @@ class Worker:
         data = self._connection.recv(262144)
         if not data:
             sys.exit(0)
-        loop = self._event_loop()
         for body in self._reader.feed(data):
-            frame = frames.decode_from_host(body)
-            if isinstance(frame, frames.Cancel):
-                if task := self._tasks.get(frame.call):
-                    task.cancel()
-            elif isinstance(frame, frames.Invoke):
-                # The host sends only coroutines while some are running.
-                target = self._target(frame, self._output.begin(alone=False))
-                if target is not None:
-                    self._start(loop, frame, target)
+            self._received(self._event_loop(), body)
+
+    def _received(self, loop: asyncio.AbstractEventLoop, body: bytes) -> None:
+        """A frame while coroutines run: the host sends only more of them, and cancellations."""
+        frame = frames.decode_from_host(body)
+        if isinstance(frame, frames.Cancel):
+            if task := self._tasks.get(frame.call):
+                task.cancel()
+        elif isinstance(frame, frames.Invoke):
+            target = self._target(frame, self._output.begin(alone=False))
+            if target is not None:
+                self._start(loop, frame, target)
 
 
 def _trace(error: BaseException) -> str:

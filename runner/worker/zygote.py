@@ -140,7 +140,7 @@ class Zygote:
     def _become_worker(self, nonce: bytes, recorder: Recorder) -> None:
         kernel.die_with_parent()
         os.setsid()
-        kernel.set_name("plugbay-worker")
+        kernel.set_name(kernel.WORKER_NAME)
         kernel.set_dumpable(True)
         kernel.adopt_orphans()
         signal.set_wakeup_fd(-1)

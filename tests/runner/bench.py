@@ -1,0 +1,168 @@
+"""A real runner host with real zygotes and workers, driven as a broker would, and the modules a test gives it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from calls import bundle, payload
+from calls.call import Call, Kind, Outcome, Reply, new_call_id
+from runner.host import Host
+from runner.pool import PoolLimits
+from runner.runner import Limits
+from store.contract import Module, ModuleSet
+
+OWNER = "4a1bf01e-0693-48c5-a52b-fc275205c1d8"
+
+
+class Modules:
+    """The module set of one owner, as the store would give it."""
+
+    def __init__(self) -> None:
+        self.revision = 1
+        self.bundles: dict[str, bytes] = {}
+        self._names: dict[str, str] = {}
+
+    def put(self, name: str, files: str | dict[str, str]) -> str:
+        """Adds or replaces a module, and gives its digest."""
+        digest = self.keep(name, files)
+        self._names[name] = digest
+        self.revision += 1
+        return digest
+
+    def keep(self, name: str, files: str | dict[str, str]) -> str:
+        """Keeps a bundle without making it a module of the set."""
+        sources = {f"{name}.py": files} if isinstance(files, str) else files
+        data = bundle.pack({path: source.encode() for path, source in sources.items()})
+        digest = bundle.digest(data)
+        self.bundles[digest] = data
+        return digest
+
+    async def modules(self, owner: str) -> ModuleSet:
+        """See runner.modules.ModuleSource."""
+        found = [
+            Module(owner=owner, name=name, alias=None, digest=digest, source=name, environment="", report=b"{}")
+            for name, digest in sorted(self._names.items())
+        ]
+        return ModuleSet(owner=owner, revision=self.revision, modules=tuple(found))
+
+    async def bundle(self, digest: str) -> bytes | None:
+        """See runner.modules.ModuleSource."""
+        return self.bundles.get(digest)
+
+
+class NoPackages:
+    """An environment with nothing in it."""
+
+    def variables(self) -> dict[str, str]:
+        """See runner.pool.Environment."""
+        return {"FROM_OWNER": "yes"}
+
+    def packages(self) -> list[str]:
+        """See runner.pool.Environment."""
+        return []
+
+
+class Bench:
+    """A host under test."""
+
+    def __init__(self, host: Host, modules: Modules) -> None:
+        self.host = host
+        self.modules = modules
+
+    def start(
+        self,
+        module: str,
+        function: str,
+        *,
+        concurrent: bool = False,
+        limit: float = 20,
+        concurrency: int = 0,
+        owner: str = OWNER,
+        **fields: Any,
+    ) -> asyncio.Future[Reply]:
+        """Sends one call."""
+        arguments = payload.Arguments(
+            api=function,
+            module=module,
+            uuid=None,
+            fields=msgspec.json.encode(fields),
+            parameters=[],
+            files=[],
+            body=None,
+            request=b"{}",
+        )
+        return self.submit(
+            Call(
+                id=new_call_id(),
+                kind=Kind.INVOKE,
+                owner=owner,
+                revision=self.modules.revision,
+                module=module,
+                function=function,
+                concurrent=concurrent,
+                limit=limit,
+                concurrency=concurrency,
+                deadline=time.time() + limit + 30,
+                payload=payload.encode(arguments),
+            )
+        )
+
+    def submit(self, call: Call) -> asyncio.Future[Reply]:
+        """Hands a call to the host."""
+        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self.host.accept(call, answer.set_result)
+        return answer
+
+    async def call(self, module: str, function: str, **how: Any) -> Reply:
+        """Sends one call and waits for its answer."""
+        return await self.start(module, function, **how)
+
+    async def value(self, module: str, function: str, **how: Any) -> Any:
+        """The value of a call that must succeed."""
+        reply = await self.call(module, function, **how)
+        assert reply.outcome is Outcome.VALUE, reply
+        return msgspec.json.decode(reply.payload)
+
+    async def inspect(self, module: str, candidates: dict[str, str], limit: float = 10) -> Reply:
+        """Asks for a module's endpoints."""
+        return await self.submit(
+            Call(
+                id=new_call_id(),
+                kind=Kind.INSPECT,
+                owner=OWNER,
+                revision=0,
+                module=module,
+                function="",
+                concurrent=False,
+                limit=limit,
+                concurrency=0,
+                deadline=time.time() + limit + 10,
+                payload=msgspec.msgpack.encode(candidates),
+            )
+        )
+
+
+def limits(**changes: Any) -> PoolLimits:
+    """Bounds for a test."""
+    usual: dict[str, Any] = {
+        "runners": 1,
+        "max_runners": 4,
+        "warm_workers": 2,
+        "worker_idle_secs": 60,
+        "worker_async_calls": 16,
+        "max_queue_secs": 20,
+        "max_result": 1024 * 1024,
+        "runner": Limits(workers=4, max_log=4096, memory_bytes=0),
+    }
+    return PoolLimits(**(usual | changes))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Waits for something that announces itself to nobody; the test's own time limit ends it."""
+    while not condition():
+        await asyncio.sleep(0.005)
