@@ -33,6 +33,12 @@ class Pool(msgspec.Struct, frozen=True):
     kills: dict[str, int]
 
 
+class Pools(msgspec.Struct, frozen=True):
+    """All pools."""
+
+    pools: list[Pool]
+
+
 class Setting(msgspec.Struct, frozen=True):
     """One run-time setting."""
 
@@ -40,6 +46,12 @@ class Setting(msgspec.Struct, frozen=True):
     value: int | str | None
     default: int | str | None
     source: str
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """All run-time settings."""
+
+    settings: list[Setting]
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -54,6 +66,12 @@ class Record(msgspec.Struct, frozen=True):
     text: str
     truncated: bool
     run_ms: float
+
+
+class Records(msgspec.Struct, frozen=True):
+    """One page of the log, the newest first."""
+
+    records: list[Record]
 
 
 class Parameter(msgspec.Struct, frozen=True):

@@ -24,7 +24,7 @@ def logs(
     as_json: options.Json = False,
 ) -> None:
     """Show what functions printed, the oldest first; with --json and -f, one JSON record a line."""
-    from cli.answers import Record, read
+    from cli.answers import Record, Records, read
     from cli.server import Server
 
     with output(as_json) as out:
@@ -47,7 +47,7 @@ def logs(
         if out.as_json:
             out.document(answer)
             return
-        records = read(answer["records"], list[Record])
+        records = read(answer, Records).records
         for record in reversed(records):
             _show(record, out)
         if not records:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def pools(url: options.Url = None, as_json: options.Json = False) -> None:
     """Show the pools and their runners."""
-    from cli.answers import Pool, read
+    from cli.answers import Pools, read
     from cli.server import Server
 
     with output(as_json) as out:
@@ -25,7 +25,7 @@ def pools(url: options.Url = None, as_json: options.Json = False) -> None:
         if out.as_json:
             out.document(answer)
             return
-        found = read(answer, dict[str, list[Pool]])["pools"]
+        found = read(answer, Pools).pools
         _show(found, out)
         out.line()
         columns = ("POOL", "RUNNER", "STATE", "BUSY", "WORKERS", "CALLS", "AGE")

@@ -21,7 +21,7 @@ def settings(
     as_json: options.Json = False,
 ) -> None:
     """Show or change what may change at run time: NUM_URL_PARMS and URL_PARM1, URL_PARM2, …"""
-    from cli.answers import Setting, read
+    from cli.answers import Settings, read
     from cli.server import Server
 
     with output(as_json) as out:
@@ -35,7 +35,7 @@ def settings(
             return
         rows = [
             (setting.name, str(setting.value), str(setting.default), setting.source)
-            for setting in read(answer, dict[str, list[Setting]])["settings"]
+            for setting in read(answer, Settings).settings
         ]
         out.table(("SETTING", "VALUE", "DEFAULT", "SOURCE"), rows)
 
