@@ -66,6 +66,8 @@ class Record(msgspec.Struct, frozen=True):
     text: str
     truncated: bool
     run_ms: float
+    missed: int = 0
+    """Records before this one that a follower was too slow for."""
 
 
 class Records(msgspec.Struct, frozen=True):

@@ -55,6 +55,8 @@ def logs(
 
 
 def _show(record: Record, out: Output) -> None:
+    if record.missed:
+        out.line(f"… {record.missed} records came faster than they were read, and are not shown", style="dim")
     when = datetime.fromtimestamp(record.time).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     facts = f"{record.status} {record.outcome} · {record.run_ms:.1f} ms · {record.call}"
     out.line(f"{when} {record.module}/{record.api} · {facts}", style="bold red" if record.status >= 500 else "bold")

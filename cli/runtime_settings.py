@@ -27,9 +27,8 @@ def settings(
     with output(as_json) as out:
         wanted = _wanted(changes or [])
         server = Server(installation.load(), url)
-        if wanted:
-            server.control("PATCH", "/api/settings", body=wanted)
-        answer = server.control("GET", "/api/settings")
+        method = "PATCH" if wanted else "GET"
+        answer = server.control(method, "/api/settings", body=wanted or None)
         if out.as_json:
             out.document(answer)
             return

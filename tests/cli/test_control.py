@@ -164,11 +164,13 @@ def test_no_logs(control: FakePlugbay, tool: Tool) -> None:
 
 
 def test_logs_are_followed_to_the_end_of_the_stream(control: FakePlugbay, tool: Tool) -> None:
-    lines = "".join(json.dumps(RECORD | {"text": text}) + "\n" for text in ("one", "two")).encode()
+    records = (RECORD | {"text": "one", "missed": 0}, RECORD | {"text": "two", "missed": 7})
+    lines = "".join(json.dumps(record) + "\n" for record in records).encode()
     control.answers_bytes("GET", "/api/logs", lines, "application/x-ndjson")
     done = tool("logs", "-f")
     assert control.last.target == "/api/logs?limit=20&follow=true"
     assert [line for line in done.stdout.splitlines() if line in ("  one", "  two")] == ["  one", "  two"]
+    assert "… 7 records came faster than they were read, and are not shown" in done.stdout.splitlines()
     assert tool("logs", "-f", "--json").stdout.encode() == lines
 
 
