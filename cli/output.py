@@ -96,8 +96,10 @@ def output(as_json: bool) -> Iterator[Output]:
         if as_json:
             errors = [{"field": field, "problem": text} for field, text in problem.errors]
             out.document({"status": problem.message, "errors": errors})
+        # A server with one thing to say says it twice; the field is what it adds.
+        fields = [f"{field}: " for field, text in problem.errors if text == problem.message and field not in text]
         console = _console(sys.stderr)
-        console.print(harmless(problem.message), style="red", soft_wrap=True)
+        console.print(harmless("".join(fields[:1]) + problem.message), style="red", soft_wrap=True)
         for field, text in problem.errors:
             if text != problem.message:
                 console.print(harmless(f"  {field}: {text}"), soft_wrap=True)

@@ -129,6 +129,12 @@ def test_the_servers_no(control: FakePlugbay, tool: Tool) -> None:
     assert json.loads(tool("scale", "admin", "99", "--json").stdout) == problem
 
 
+def test_a_no_that_is_said_twice_is_shown_once(control: FakePlugbay, tool: Tool) -> None:
+    said = "is no run-time setting"
+    control.answers_json("PATCH", "/api/settings", refusal(said, ("FOO", said)), 422)
+    assert tool("settings", "FOO=1").stderr == "FOO: is no run-time setting\n"
+
+
 def test_settings(control: FakePlugbay, tool: Tool) -> None:
     done = tool("settings")
     assert row(done.stdout, "NUM_URL_PARMS") == ["NUM_URL_PARMS", "12", "10", "control", "plane"]
