@@ -1,0 +1,50 @@
+"""One request and its answer on a connection, and the answers that the protocol gives by itself."""
+
+from __future__ import annotations
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+from calls.call import new_call_id
+from gateway.bad_request import BadRequest
+
+_FAILED = b'{"status":"ERROR","exception":"the gateway failed: its log says why"}'
+
+
+class Exchange(RequestResponseCycle):
+    """One request while it is received and answered."""
+
+    begun = False
+    """Handed to the application, or waiting behind earlier requests of its connection."""
+    persistent = False
+    """The client wants to send further requests on this connection."""
+
+    async def send_500_response(self) -> None:
+        """The application raised or gave no answer; uvicorn has logged it."""
+        await self.send(
+            {
+                "type": "http.response.start",
+                "status": 500,
+                "headers": [
+                    (b"content-type", b"application/json"),
+                    (b"content-length", b"%d" % len(_FAILED)),
+                    (b"x-call-id", new_call_id().encode()),
+                    (b"connection", b"close"),
+                ],
+            }
+        )
+        await self.send({"type": "http.response.body", "body": _FAILED, "more_body": False})
+
+
+def refusal(problem: BadRequest, call: str, default_headers: list[tuple[bytes, bytes]]) -> bytes:
+    """The whole last answer on a connection."""
+    body = problem.body()
+    lines = [
+        *default_headers,
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"x-call-id", call.encode()),
+        *problem.headers,
+        (b"connection", b"close"),
+    ]
+    head = b"".join(b"%b: %b\r\n" % line for line in lines)
+    return STATUS_LINE[problem.status] + head + b"\r\n" + body
