@@ -92,7 +92,7 @@ def specs_of(value: object) -> tuple[EndpointSpec, ...]:
         attributes = object.__getattribute__(value, "__dict__")
     except AttributeError:
         return ()
-    specs = attributes.get(ATTRIBUTE, ()) if not isinstance(value, type) else ()
+    specs = attributes.get(ATTRIBUTE, ()) if not issubclass(type(value), type) else ()
     return specs if type(specs) is tuple and all(type(spec) is EndpointSpec for spec in specs) else ()
 
 

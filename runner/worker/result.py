@@ -22,9 +22,14 @@ MAX_HEADER_BYTES: Final = 16 * 1024
 _MAX_PROBLEMS: Final = 100
 """Problems told to one caller."""
 
+_NO_KEYS = (bool, tuple, frozenset, bytes)
+"""What msgspec encodes itself, so that it is asked about it only as the key of a dict."""
+
 _ROOT = str(Path(__file__).parents[2])
 _MODULES = re.compile(re.escape(tempfile.gettempdir()) + r"/(modules-\d+/)?")
 """Where workers unpack packages: taken out of texts, `pkg/data.csv` is what an author knows."""
+_type_name = type.__dict__["__name__"].__get__
+"""The name of a class whatever its metaclass says."""
 _TRACEBACK = "Traceback (most recent call last)"
 
 
@@ -40,6 +45,9 @@ class Finished(msgspec.Struct, frozen=True):
 
 def _plain(value: Any) -> Any:
     """What msgspec cannot encode itself. Raises TypeError that tells the author what to return instead."""
+    name = type(value).__name__
+    if value is None or isinstance(value, _NO_KEYS):
+        raise TypeError(f"a dict with keys of type {name} cannot be sent as JSON: make its keys text")
     # Of a subclass, such as numpy's float64: the others do not come here.
     if isinstance(value, str):
         return str.__str__(value)
@@ -49,7 +57,6 @@ def _plain(value: Any) -> Any:
         return float.__float__(value)
     if isinstance(value, File):
         return {"name": value.name, "media_type": value.media_type, "content": value.content}
-    name = type(value).__name__
     if hasattr(value, "model_dump"):  # pydantic
         return value.model_dump(mode="json")
     if hasattr(value, "tolist"):  # numpy, pandas
@@ -172,7 +179,7 @@ def _raised(text: str, max_text: int = 1024) -> Finished:
 def _describe(error: BaseException) -> str:
     """`ValueError: its message`, as a traceback's last line has it."""
     message = _message(error)
-    name = type.__getattribute__(type(error), "__name__")
+    name = _type_name(type(error))
     return f"{name}: {message}" if message else name
 
 
@@ -185,9 +192,10 @@ def _message(error: BaseException) -> str:
     if _TRACEBACK in text:
         text = text.partition(_TRACEBACK)[0].rstrip() + " (traceback in the log)"
     text = _MODULES.sub("", text)
-    for folder in (_ROOT, *(sys.path if isinstance(sys.path, list) else ()), sys.prefix):
-        if isinstance(folder, str) and folder.startswith("/") and len(folder) > 1:
-            text = text.replace(f"{folder}/", "")
+    places = [_ROOT, sys.prefix, *(sys.path if isinstance(sys.path, list) else ())]
+    folders = {place for place in places if isinstance(place, str) and place.startswith("/") and place != "/"}
+    for folder in sorted(folders, key=len, reverse=True):
+        text = text.replace(f"{folder}/", "")
     return text
 
 
