@@ -1,0 +1,143 @@
+"""Keeps plugin folders, store and views in step: what is saved serves, what is removed stops.
+
+One task does it, round by round; what serves is always the last version that was good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from catalogue.folder import Folders
+from catalogue.header import HeaderReader
+from catalogue.reconciler import Reconciler
+from catalogue.sources import Sources
+from catalogue.trials import Inspect, Trials
+from catalogue.view import Problem, View
+from catalogue.watch import FolderWatch
+from store.contract import Store, StoreUnavailable
+
+log = logging.getLogger("plugbay.catalogue")
+
+RESCAN_SECS: Final = 5.0
+"""Seconds after which the folders are looked at though no change was noticed: network file systems tell of none."""
+
+BLIND_RESCAN_SECS: Final = 0.5
+"""The same while changes cannot be noticed, or were not stored."""
+
+
+class Catalogue:
+    """All modules and endpoints per owner.
+
+    Modules without `__ID__` are the `admin`'s. `environment` gives the digest of the packages that the
+    admin's modules are imported with.
+    """
+
+    def __init__(
+        self,
+        *,
+        admin: str,
+        folders: Sequence[Path],
+        max_source_bytes: int,
+        max_bundle_bytes: int,
+        max_modules: int,
+        store: Store,
+        inspect: Inspect,
+        environment: Callable[[], str],
+    ) -> None:
+        self.on_change: list[Callable[[str], None]] = []
+        """Called with the owner, on the event loop, once a new revision of its modules is shown."""
+        self._admin = admin
+        self._headers = HeaderReader()
+        scanned = Folders(folders, max_source=max_source_bytes, max_bundle=max_bundle_bytes, max_modules=max_modules)
+        self._trials = Trials(inspect, self._trial_ended)
+        self._reconciler = Reconciler(admin, store, Sources(scanned, self._headers), self._trials, environment)
+        self._watch = FolderWatch(folders, self.rescan)
+        self._wake = asyncio.Event()
+        self._pausing = False
+        self._ready = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Shows what was good when the platform stopped, and begins to follow the folders. Raises StoreUnavailable."""
+        await self._reconciler.load()
+        self._tasks = [
+            asyncio.create_task(self._watch.run(), name="watch plugin folders"),
+            asyncio.create_task(self._run(), name="catalogue"),
+        ]
+
+    async def close(self) -> None:
+        """Stops following the folders. What is shown stays as it is."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await self._trials.close()
+        await self._headers.close()
+
+    async def wait_ready(self) -> None:
+        """Returns when each module in the folders serves or has a problem. Raises what ended the catalogue."""
+        ready = asyncio.create_task(self._ready.wait(), name="catalogue is ready")
+        try:
+            await asyncio.wait([ready, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ready.cancel()
+        for task in self._tasks:
+            if task.done():
+                task.result()
+
+    def view(self, owner: str) -> View | None:
+        """The owner's modules now, the same object until something changes; None when it never had any."""
+        return self._reconciler.views.get(owner)
+
+    def problems(self) -> list[Problem]:
+        """Everything that does not serve as it stands in its folder, of all owners."""
+        return self._reconciler.views.problems()
+
+    def rescan(self) -> None:
+        """Looks at the folders, and for tenants registered meanwhile, now."""
+        self._wake.set()
+
+    def refresh_environment(self) -> None:
+        """The packages changed: admin modules that failed, or were tried with others, are tried again."""
+        self._reconciler.refusals.retry(self._admin, curable_only=False)
+        self._wake.set()
+
+    def _trial_ended(self) -> None:
+        if self._pausing:  # else the round that waits for it takes it
+            self._wake.set()
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            seconds = await self._round()
+            self._pausing = True
+            try:
+                if not self._trials.ended:
+                    async with asyncio.timeout(seconds):
+                        await self._wake.wait()
+            except TimeoutError:
+                pass
+            finally:
+                self._pausing = False
+
+    async def _round(self) -> float:
+        """Follows the folders as far as they are now; gives the seconds until they are to be looked at again."""
+        try:
+            seen, more, changed = await self._reconciler.round()
+        except StoreUnavailable as error:
+            log.error("changed modules cannot be stored, what served serves on: %s", error)
+            return BLIND_RESCAN_SECS
+        self._watch.watch(seen.folders)
+        for owner in changed:
+            for changes in self.on_change:
+                changes(owner)
+        if more:
+            return 0.0
+        if not self._trials.running:
+            self._ready.set()
+        rescan = RESCAN_SECS if self._watch.working else BLIND_RESCAN_SECS
+        return min(rescan, self._reconciler.refusals.next_retry())
