@@ -7,7 +7,7 @@ runner ends. The host reads no more than a frame's bound, and waits for the rest
 from __future__ import annotations
 
 import asyncio
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from calls import frames
 from calls.frames import CONTROL, Order
@@ -62,13 +62,12 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Accepts a connection within the bound, for as long as a greeting may take."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         if not self._greeter.admits():
-            transport.abort()
+            self.abort()
             return
         self._counted = True
-        self._deadline = asyncio.get_running_loop().call_later(HELLO_SECS, transport.abort)
+        self._deadline = asyncio.get_running_loop().call_later(HELLO_SECS, self.abort)
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
         """Tells whoever it belonged to."""

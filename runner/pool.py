@@ -93,12 +93,12 @@ class Pool:
         self._failures = 0
         self._shrinking: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._closing = False
+        self._closing = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
     def accept(self, job: Job) -> None:
         """Takes one call; it is answered whatever happens."""
-        if self._closing:
+        if self._closing.is_set():
             job.finish(Outcome.UNAVAILABLE, "the platform is shutting down")
         elif self._dispatcher.refusal is not None and not self._runners:
             job.finish(Outcome.UNAVAILABLE, self._dispatcher.refusal, retry_after=5)
@@ -215,6 +215,8 @@ class Pool:
             await self._start_runner()
 
     async def _start_runner(self) -> None:
+        if self._closing.is_set():
+            raise LaunchFailed("the platform is shutting down")
         runner = Runner(self, self._launcher, self._folder, self._trust, self._limits.runner)
         self._runners.append(runner)
         try:
@@ -227,18 +229,21 @@ class Pool:
         self._inspector.advance()
 
     async def _replace_runner(self, delay: float) -> None:
-        await asyncio.sleep(delay)
-        if len(self._runners) < self._wanted and not self._closing:
-            try:
-                await self._start_runner()
-            except (LaunchFailed, ControlMissing) as error:
-                log.error("pool %s: a runner could not be started: %s", self.name, error)
+        try:
+            async with asyncio.timeout(delay):
+                await self._closing.wait()
+        except TimeoutError:
+            if len(self._runners) < self._wanted:
+                try:
+                    await self._start_runner()
+                except (LaunchFailed, ControlMissing) as error:
+                    log.error("pool %s: a runner could not be started: %s", self.name, error)
 
     def runner_over(self, runner: Runner, reason: str) -> None:
         """See Owner."""
         self._runners.remove(runner)
         self._own(runner.gone())
-        if len(self._runners) < self._wanted and not self._closing:
+        if len(self._runners) < self._wanted and not self._closing.is_set():
             self._failures = self._failures + 1 if runner.status().age_secs < _YOUNG_SECS else 0
             delay = _RESTART_SECS[min(self._failures, len(_RESTART_SECS)) - 1] if self._failures else 0.0
             log.error("pool %s: runner %s lost: %s; replaced in %g s", self.name, runner.id, reason, delay)
@@ -257,7 +262,7 @@ class Pool:
 
     async def close(self, seconds: float) -> None:
         """Refuses new calls, lets those accepted finish for so long, then ends every runner."""
-        self._closing = True
+        self._closing.set()
         try:
             async with asyncio.timeout(seconds):
                 await self._dispatcher.quiet.wait()
@@ -278,9 +283,8 @@ class Pool:
             overdue = self._loop.call_later(_STOP_SECS, runner.destroy, "did not stop in time")
             await runner.gone()
             overdue.cancel()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
     def _own(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(coroutine)

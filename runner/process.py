@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import tempfile
@@ -87,10 +88,11 @@ class ProcessSandbox:
         if self._reason is None and not self._ended.done():
             self._reason = reason
         left = set(kernel.descendants(self._process.pid)) if not self._ended.done() else set()
-        _kill(self._process.pid)
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()  # the event loop waits for it: nobody else may
         await asyncio.shield(self._ended)
         for _ in range(_ROUNDS):
-            left = {pid for pid in left | kernel.marked(self._mark) | kernel.orphaned_workers() if _kill(pid)}
+            left = {pid for pid in left | kernel.marked(self._mark) | kernel.orphans(self._process.pid) if _kill(pid)}
             if not left:
                 return
             await asyncio.sleep(0.01)

@@ -129,6 +129,9 @@ class Runner:
                     memory_bytes=self._limits.memory_bytes,
                 )
             )
+            if self.life.over:  # destroyed meanwhile, before there was anything to destroy
+                await self._sandbox.destroy(self.life.reason)
+                raise LaunchFailed(self.life.reason)
             self._watcher = asyncio.create_task(self._watch(self._sandbox), name=f"watch runner {self.id}")
             async with asyncio.timeout(START_SECS):
                 await self._reported.wait()

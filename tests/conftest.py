@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 import psutil
 import pytest
+import uvloop
 from _pytest.terminal import TerminalReporter
 
 from tests import needs
@@ -109,3 +111,8 @@ def _processes_left() -> list[str]:
         except psutil.NoSuchProcess:
             continue
     return lines
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Tests run on the event loop that the platform runs on."""
+    return {"uvloop": uvloop.new_event_loop}

@@ -77,13 +77,17 @@ def descendants(root: int, spare: frozenset[int] = frozenset()) -> list[int]:
     return found
 
 
-def orphaned_workers() -> set[int]:
-    """Workers whose zygote is gone and that this process has adopted, dead or alive."""
-    ours = f"({WORKER_NAME}) ".encode()
-    parent = str(os.getpid()).encode()
-    return {
-        pid for pid, stat in _read_all("stat") if ours in stat and stat[stat.rindex(b")") + 2 :].split()[1] == parent
-    }
+def orphans(zygote: int) -> set[int]:
+    """Workers of a zygote that is gone, adopted by this process, dead or alive. A worker takes its
+    name before it leaves the zygote's session, so it is known by one of the two."""
+    named = f"({WORKER_NAME})".encode()
+    parent, session = str(os.getpid()).encode(), str(zygote).encode()
+    found: set[int] = set()
+    for pid, stat in _read_all("stat"):
+        fields = stat[stat.rindex(b")") + 2 :].split(None, 5)
+        if pid != zygote and fields[1] == parent and (named in stat or fields[3] == session):
+            found.add(pid)
+    return found
 
 
 def marked(mark: bytes) -> set[int]:

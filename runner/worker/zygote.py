@@ -113,7 +113,10 @@ class Zygote:
     def _receive(self) -> bytes | None:
         record = b""
         while len(record) < CONTROL.size:
-            part = self._host.recv(CONTROL.size - len(record))
+            try:
+                part = self._host.recv(CONTROL.size - len(record))
+            except ConnectionResetError:
+                return None
             if not part:
                 return None
             record += part
@@ -138,9 +141,9 @@ class Zygote:
         return True
 
     def _become_worker(self, nonce: bytes, recorder: Recorder) -> None:
+        kernel.set_name(kernel.WORKER_NAME)
         kernel.die_with_parent()
         os.setsid()
-        kernel.set_name(kernel.WORKER_NAME)
         kernel.set_dumpable(True)
         kernel.adopt_orphans()
         signal.set_wakeup_fd(-1)

@@ -73,6 +73,8 @@ class Bench:
     def __init__(self, host: Host, modules: Modules) -> None:
         self.host = host
         self.modules = modules
+        self.last: Call
+        """The call that was sent last."""
 
     def start(
         self,
@@ -114,6 +116,7 @@ class Bench:
 
     def submit(self, call: Call) -> asyncio.Future[Reply]:
         """Hands a call to the host."""
+        self.last = call
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self.host.accept(call, answer.set_result)
         return answer

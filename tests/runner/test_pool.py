@@ -165,3 +165,11 @@ async def test_closing_lets_calls_finish_and_leaves_nothing(bench: Bench) -> Non
 def _command(pid: int) -> bytes:
     with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123
         return file.read()
+
+
+async def test_closing_while_a_runner_starts_leaves_nothing(bench: Bench) -> None:
+    scaling = asyncio.create_task(bench.host.scale("admin", 3))
+    await until(lambda: len(bench.host.pools()[0].runners) == 2)
+    await bench.host.close(5)
+    await scaling
+    assert not kernel.descendants(os.getpid())
