@@ -20,7 +20,7 @@ EX_CONFIG: Final = 78
 def main() -> int:
     """Runs until SIGINT or SIGTERM; the exit status is 0 when everything was stopped cleanly."""
     try:
-        made = generate_secrets(settings.ROOT, os.environ)
+        generate_secrets(settings.ROOT, os.environ)
         chosen = settings.load()
         for folder in chosen.PLUGINS:
             if not folder.is_dir():
@@ -35,7 +35,7 @@ def main() -> int:
     from embedded.platform import Platform, StartFailed
 
     try:
-        uvloop.run(Platform(chosen, listener, made).run())
+        uvloop.run(Platform(chosen, listener, os.environ).run())
     except StartFailed as error:
         return fail(str(error))
     return 0
@@ -50,7 +50,9 @@ def fail(text: str) -> int:
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket. Raises BadSettings naming the setting and the fix."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
         listener = socket.socket(family, kind, protocol)
     except OSError as error:
         raise settings.BadSettings(f"GATEWAY_HOST: {host!r} is no address of this machine: {error.strerror}") from error

@@ -23,7 +23,7 @@ def generate_secrets(folder: Path, environ: Mapping[str, str]) -> list[str]:
     What is set already, there, in `.env` or in `environ`, is never touched. Raises OSError.
     """
     local = folder / ".env.local"
-    known = dotenv_values(folder / ".env") | dotenv_values(local) | environ
+    known = {**dotenv_values(folder / ".env"), **dotenv_values(local), **environ}
     missing = [name for name in _GENERATED if not known.get(name)]
     if missing:
         descriptor = os.open(local, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

@@ -7,6 +7,7 @@ workers have on their import path. A failed installation leaves the packages bef
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import shutil
@@ -29,13 +30,15 @@ _SHOWN: Final = 2000
 class Packages:
     """See runner.pool.Environment. `digest` names what is installed and in use."""
 
-    def __init__(self, folders: Sequence[Path], data_dir: Path, on_change: Callable[[], None]) -> None:
+    def __init__(self, folders: Sequence[Path], data_dir: Path) -> None:
+        self.on_change: list[Callable[[], None]] = []
+        """Called when other packages are in use than before."""
         self.digest = ""
         self.problem: str | None = None
         """Why the requirements as they stand now are not in use."""
         self._folders = folders
         self._home = data_dir / "packages"
-        self._on_change = on_change
+        self._settled = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
 
     def variables(self) -> dict[str, str]:
@@ -70,8 +73,15 @@ class Packages:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
 
+    async def wait(self, seconds: float) -> None:
+        """Returns when what is required at the start is in use, or cannot be, or after so many seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._settled.wait()
+
     async def _watch(self) -> None:
         await self._update()
+        self._settled.set()
         folders = [folder for folder in self._folders if folder.is_dir()]
         async for _ in awatch(*folders, watch_filter=_is_requirements, recursive=False, step=50, debounce=500):
             await self._update()
@@ -89,7 +99,8 @@ class Packages:
         self.digest = wanted
         self.problem = None
         log.info("packages of %s are in use", REQUIREMENTS)
-        self._on_change()
+        for changed in self.on_change:
+            changed()
 
     async def _install(self, wanted: str) -> bool:
         """Installs into the folder of this digest, all or nothing."""

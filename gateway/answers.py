@@ -1,0 +1,137 @@
+"""What the data plane answers: status, headers and body, before they become ASGI messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from calls.call import Outcome, Reply
+from catalogue.index import Ambiguous, Broken, NotFound, Target
+from gateway import outcomes
+from gateway.bad_request import BadRequest
+from gateway.headers import InvalidHeader, response_headers
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+_JSON: Final = (b"content-type", b"application/json")
+_NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
+_SANDBOX: Final = (b"content-security-policy", b"sandbox")
+_REFUSED: Final = "REFUSED"
+"""Outcome, in logs and metrics, of a request that never became a call."""
+_ALLOWED_HEADERS: Final = b"Authorization, Content-Type, Idempotency-Key, Prefer"
+_EXPOSED_HEADERS: Final = b"X-Call-Id, Server-Timing, Retry-After, Location"
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(slots=True)
+class Answer:
+    """One answer of the data plane."""
+
+    status: int
+    body: bytes
+    headers: Headers = (_JSON,)
+    outcome: str = _REFUSED
+    reply: Reply | None = None
+    target: Target | None = None
+    owner: str = ""
+
+
+def cors(origins: str) -> Headers:
+    """Headers that let browsers of other origins read answers; credentials are never allowed (Fetch, 3.3)."""
+    if not origins:
+        return ()
+    return (
+        (b"access-control-allow-origin", origins.encode("latin-1")),
+        (b"access-control-expose-headers", _EXPOSED_HEADERS),
+    )
+
+
+def headers(answer: Answer, call: str, shared: Headers) -> list[tuple[bytes, bytes]]:
+    """All headers of an answer. `shared` stand in every one."""
+    all_headers = [
+        *answer.headers,
+        (b"content-length", b"%d" % len(answer.body)),
+        (b"x-call-id", call.encode()),
+        _NOSNIFF,
+        *shared,
+    ]
+    if answer.reply is not None:
+        all_headers.append((b"server-timing", _timing(answer.reply)))
+    return all_headers
+
+
+def _timing(reply: Reply) -> bytes:
+    """Where the time went, in milliseconds (Server Timing, W3C)."""
+    bind = b"bind;dur=%.3f, " % (reply.bind * 1000) if reply.bind else b""
+    return b"queue;dur=%.3f, %brun;dur=%.3f" % (reply.queue * 1000, bind, reply.run * 1000)
+
+
+def json(status: int, content: Any) -> Answer:
+    """Plain data as JSON."""
+    return Answer(status, _encode(content))
+
+
+def refused(status: int, problem: str, more: Headers = ()) -> Answer:
+    """An error that the gateway itself found."""
+    return Answer(status, _encode({"status": problem}), (_JSON, *more))
+
+
+def bad_request(error: BadRequest) -> Answer:
+    """What the client sent cannot be served as it stands."""
+    return Answer(error.status, error.body(), (_JSON, *error.headers))
+
+
+def method_not_allowed(method: str, allow: tuple[str, ...]) -> Answer:
+    """405 with what is allowed (RFC 9110, 15.5.6)."""
+    return refused(405, f"{method} is not supported", ((b"allow", _methods(allow)),))
+
+
+def options(allow: tuple[str, ...]) -> Answer:
+    """The answer to OPTIONS, and to a browser's preflight. Nothing there: 404."""
+    if not allow:
+        return refused(404, "nothing is defined there")
+    methods = _methods(allow)
+    return Answer(
+        204,
+        b"",
+        (
+            (b"allow", methods),
+            (b"access-control-allow-methods", methods),
+            (b"access-control-allow-headers", _ALLOWED_HEADERS),
+            (b"access-control-max-age", b"600"),
+        ),
+    )
+
+
+def _methods(allow: tuple[str, ...]) -> bytes:
+    return ", ".join((*allow, "OPTIONS")).encode()
+
+
+def unresolved(error: NotFound | Ambiguous | Broken, call: str) -> Answer:
+    """What the catalogue does not lead to an endpoint."""
+    if isinstance(error, NotFound):
+        return refused(404, error.status_text, ((b"allow", _methods(error.allow)),) if error.allow else ())
+    if isinstance(error, Ambiguous):
+        return json(409, {"status": error.status_text, "modules": error.modules})
+    problem = error.problem
+    where = f" (line {problem.line})" if problem.line is not None and f"line {problem.line}" not in problem.text else ""
+    return json(500, {"status": "ERROR", "exception": f"module {error.module}: {problem.text}{where}", "call": call})
+
+
+def of_reply(reply: Reply, target: Target, owner: str, own_prefix: str | None) -> Answer:
+    """The answer that a reply stands for. `own_prefix`: see `gateway.headers.response_headers`."""
+    media_type = reply.media_type if reply.outcome is Outcome.RESPONSE else "application/json"
+    try:
+        asked = tuple(response_headers(reply.headers, media_type=media_type, own_prefix=own_prefix))
+    except InvalidHeader as error:
+        invalid = msgspec.structs.replace(reply, outcome=Outcome.RAISED, payload=str(error).encode(), headers=())
+        return of_reply(invalid, target, owner, own_prefix)
+    if own_prefix is not None:
+        asked += (_SANDBOX,)
+    if wait := outcomes.retry_after(reply):
+        asked += ((b"retry-after", wait),)
+    body = outcomes.body_of(reply, target.prefix, target.module.name)
+    return Answer(outcomes.status_of(reply), body, asked, reply.outcome.name, reply, target, owner)

@@ -1,0 +1,20 @@
+"""The gateway's one ASGI application: the data plane under `/rest/`, the control plane elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Application:
+    """Sends each request to the plane that it is for, by its raw path."""
+
+    def __init__(self, data: Any, control: Any) -> None:
+        self._data = data
+        self._control = control
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """See the ASGI specification, version 3.0."""
+        if scope["type"] == "http" and scope["raw_path"].startswith(b"/rest/"):
+            await self._data(scope, receive, send)
+        else:
+            await self._control(scope, receive, send)

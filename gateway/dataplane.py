@@ -1,0 +1,236 @@
+"""The data plane: one HTTP request under `/rest/services/` becomes one Call, its Reply the HTTP answer.
+
+A plain ASGI application, because this is the path of every call.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from calls.broker import Broker, Refused, ask
+from calls.call import Call, Kind, Outcome, Reply, new_call_id
+from catalogue.index import Ambiguous, Broken, NotFound, Target, View, allowed, directory, resolve
+from catalogue.view import METHODS
+from gateway import answers
+from gateway.answers import Answer
+from gateway.arguments import RequestFacts, encode_arguments
+from gateway.bad_request import BadRequest
+from gateway.body import ClientGone, read_body
+from gateway.journal import Journal
+from gateway.logs import CallLogs
+from gateway.metrics import Metrics
+from gateway.path import split
+from gateway.runtime_settings import RuntimeSettings
+from settings import Settings
+from store.contract import Status, Tenant
+
+_DIRECTORY: Final = frozenset({"__dir__", "__directory__"})
+_EVERY_METHOD: Final = ("GET", "HEAD", *METHODS[1:])
+
+
+class Catalogue(Protocol):
+    """What the data plane reads of the catalogue."""
+
+    def view(self, owner: str) -> View | None:
+        """The owner's modules now; None when it never had any."""
+
+
+class Tenants(Protocol):
+    """What the data plane reads of the store."""
+
+    async def tenant(self, uuid: str) -> Tenant | None:
+        """The tenant registered under this UUID."""
+
+
+@dataclass(frozen=True)
+class Observers:
+    """Who hears of every answered call."""
+
+    logs: CallLogs
+    metrics: Metrics
+    journal: Journal
+
+
+class DataPlane:
+    """The ASGI application of `/rest/`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        catalogue: Catalogue,
+        tenants: Tenants,
+        broker: Broker,
+        runtime: RuntimeSettings,
+        observers: Observers,
+    ) -> None:
+        self._admin = str(settings.ADMIN_UUID)
+        self._catalogue = catalogue
+        self._tenants = tenants
+        self._broker = broker
+        self._runtime = runtime
+        self._observers = observers
+        self._max_secs = settings.MAX_FUNCTION_SECS
+        self._queue_secs = settings.MAX_QUEUE_SECS
+        self._max_body = settings.MAX_BODY_BYTES
+        self._max_fields = settings.MAX_BODY_FIELDS
+        self._cors = answers.cors(settings.CORS_ORIGINS)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answers one request."""
+        began = time.perf_counter()
+        call = new_call_id()
+        try:
+            answer = await self._answer(scope, receive, call)
+        except BadRequest as error:
+            answer = answers.bad_request(error)
+        except (NotFound, Ambiguous, Broken) as error:
+            answer = answers.unresolved(error, call)
+        except ClientGone:
+            return
+        await send(
+            {
+                "type": "http.response.start",
+                "status": answer.status,
+                "headers": answers.headers(answer, call, self._cors),
+            }
+        )
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
+        self._observe(scope, call, answer, time.perf_counter() - began)
+
+    async def _answer(self, scope: Any, receive: Any, call: str) -> Answer:
+        addressed, segments = split(scope["raw_path"])
+        owner = addressed or self._admin
+        if owner != self._admin and (refusal := await self._refuse_tenant(owner)):
+            return refusal
+        view = self._catalogue.view(owner) or View(owner, 0)
+        method: str = scope["method"]
+        if method == "OPTIONS":
+            return answers.options(_EVERY_METHOD if _is_directory(segments) else allowed(view, segments))
+        if method not in _EVERY_METHOD:
+            return answers.method_not_allowed(method, allowed(view, segments))
+        if _is_directory(segments):
+            return self._directory(view, method, segments)
+        target = resolve(view, method, segments)
+        names = self._runtime.url_parameters
+        if len(target.parameters) > len(names):
+            raise NotFound(
+                f"{target.endpoint.api} takes at most {len(names)} URL parameters (NUM_URL_PARMS), "
+                f"not {len(target.parameters)}."
+            )
+        reply = await self._run(scope, receive, call, addressed, target, view, names)
+        own_prefix = None if owner == self._admin else f"/rest/services/{owner}/"
+        return answers.of_reply(reply, target, owner, own_prefix)
+
+    async def _refuse_tenant(self, owner: str) -> Answer | None:
+        tenant = await self._tenants.tenant(owner)
+        if tenant is None:
+            return answers.refused(404, f"tenant {owner} is unknown")
+        if tenant.status is not Status.ENABLED:
+            return answers.refused(403, f"tenant {owner} is {tenant.status}")
+        return None
+
+    def _directory(self, view: View, method: str, segments: list[str]) -> Answer:
+        if method not in ("GET", "HEAD"):
+            return answers.method_not_allowed(method, ("GET", "HEAD"))
+        return answers.json(200, directory(view, segments[0] if len(segments) == 2 else None))
+
+    async def _run(
+        self,
+        scope: Any,
+        receive: Any,
+        call: str,
+        addressed: str | None,
+        target: Target,
+        view: View,
+        names: tuple[str, ...],
+    ) -> Reply:
+        endpoint = target.endpoint
+        headers: list[tuple[bytes, bytes]] = scope["headers"]
+        body = await read_body(receive, self._max_body)
+        payload = encode_arguments(
+            api=endpoint.api,
+            module=target.addressed,
+            uuid=addressed,
+            method=scope["method"],
+            query_string=scope["query_string"],
+            content_type=next((value for name, value in headers if name == b"content-type"), None),
+            body=body,
+            parameter_names=names,
+            parameters=target.parameters,
+            request=_facts(scope, headers, call) if endpoint.wants_request else None,
+            max_fields=self._max_fields,
+        )
+        limit = min(endpoint.timeout or self._max_secs, self._max_secs)
+        try:
+            return await ask(
+                self._broker,
+                Call(
+                    id=call,
+                    kind=Kind.INVOKE,
+                    owner=view.owner,
+                    revision=view.revision,
+                    module=target.module.name,
+                    function=endpoint.function,
+                    concurrent=endpoint.concurrent,
+                    limit=limit,
+                    concurrency=endpoint.concurrency or 0,
+                    deadline=time.time() + limit + self._queue_secs,
+                    payload=payload,
+                ),
+            )
+        except Refused as refused:
+            outcome = Outcome.OVER_LIMIT if refused.limited else Outcome.UNAVAILABLE
+            return Reply(call=call, outcome=outcome, payload=refused.problem.encode(), retry_after=refused.retry_after)
+
+    def _observe(self, scope: Any, call: str, answer: Answer, seconds: float) -> None:
+        """Counts the call, writes its line, and keeps what it printed."""
+        reply = answer.reply
+        queue, run = (reply.queue, reply.run) if reply is not None else (0.0, 0.0)
+        observers = self._observers
+        if reply is None:
+            observers.metrics.refused(answer.outcome, answer.status)
+        else:
+            observers.metrics.call(answer.outcome, answer.status, queue, reply.bind, run)
+        client = scope["client"]
+        observers.journal.access(
+            call,
+            client[0] if client else "",
+            scope["method"],
+            scope["raw_path"].decode("latin-1"),
+            answer.status,
+            answer.outcome,
+            seconds,
+            queue,
+            run,
+        )
+        if reply is not None and answer.target is not None and (reply.log or answer.status >= 500):
+            observers.logs.add(
+                time=time.time(),
+                call=call,
+                owner=answer.owner,
+                module=answer.target.module.name,
+                api=answer.target.endpoint.api,
+                outcome=answer.outcome,
+                status=answer.status,
+                output=reply.log,
+                truncated=reply.log_truncated,
+                run_ms=run * 1000,
+            )
+
+
+def _is_directory(segments: list[str]) -> bool:
+    return bool(segments) and len(segments) <= 2 and segments[-1] in _DIRECTORY
+
+
+def _facts(scope: Any, headers: list[tuple[bytes, bytes]], call: str) -> RequestFacts:
+    client = scope["client"]
+    return RequestFacts(
+        method=scope["method"],
+        path=scope["raw_path"].decode("latin-1"),
+        query=scope["query_string"].decode("latin-1"),
+        headers=headers,
+        client=client[0] if client else "",
+        call=call,
+    )
