@@ -1,0 +1,1 @@
+"""HTTP request → call, reply → HTTP response; and the control plane."""

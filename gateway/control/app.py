@@ -1,0 +1,61 @@
+"""The control plane's application: what operators change under `/api`, and what everybody may see."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fastapi import FastAPI
+
+from gateway.control import call_logs, documents, errors, health, modules, openapi, pools, run_time
+from gateway.control.answer import Answer
+from gateway.control.guard import MAX_BODY, Guard
+from gateway.control.models import Problem
+from gateway.control.services import Services
+from gateway.page import Page
+
+_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"model": Problem, "description": text}
+    for status, text in {
+        401: "The key is missing or wrong",
+        404: "What is named does not exist",
+        422: "The request is not valid; `errors` names each field",
+        503: "Not now: see `Retry-After`",
+    }.items()
+}
+
+
+class _Control(FastAPI):
+    """FastAPI with the platform's own OpenAPI document."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The document, made once."""
+        if self.openapi_schema is None:
+            self.openapi_schema = openapi.document(self)
+        return self.openapi_schema
+
+
+def routes_alone() -> FastAPI:
+    """The application without anything behind it: all of its routes, none of which would work."""
+    app = _Control(
+        title="Plugbay",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        default_response_class=Answer,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    errors.install(app)
+    for router in (modules.router, pools.router, run_time.router, call_logs.router):
+        app.include_router(router, prefix="/api", responses=_PROBLEMS, max_body_size=MAX_BODY)
+    app.include_router(health.router)
+    app.include_router(documents.router)
+    return app
+
+
+def create_control(services: Services) -> FastAPI:
+    """The ASGI application for every path that is not the data plane's."""
+    app = routes_alone()
+    app.state.services = services
+    app.state.page = Page()
+    app.add_middleware(Guard, key=services.settings.ADMIN_KEY)
+    return app

@@ -1,0 +1,69 @@
+"""`/api/logs`: what functions printed, by page or as it happens."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from gateway.control import models
+from gateway.control.answer import encode
+from gateway.control.errors import Rejected
+from gateway.control.services import Services, Wired
+from gateway.logs import Follower, TooManyFollowers
+
+router: Final = APIRouter(tags=["logs"])
+
+MEDIA_TYPE: Final = "application/x-ndjson"
+STREAM: Final[dict[str, Any]] = {
+    "description": "One page; with `follow`, a stream of `LogRecord`, one line of JSON each",
+    "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/LogRecord"}}},
+}
+
+
+class FollowResponse(StreamingResponse):
+    """The log as it grows. Whatever ends the answer, the log forgets its reader."""
+
+    def __init__(self, follower: Follower) -> None:
+        super().__init__(_lines(follower), media_type=MEDIA_TYPE)
+        self._follower = follower
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._follower.close()
+
+
+async def _lines(follower: Follower) -> AsyncIterator[bytes]:
+    async for record, missed in follower:
+        shown = models.LogRecord.model_validate(record)
+        shown.missed = missed
+        yield encode(shown.model_dump()) + b"\n"
+
+
+@router.get("/logs", summary="Read what functions printed", response_model=models.LogRecords, responses={200: STREAM})
+async def read_logs(services: Wired, query: Annotated[models.LogsQuery, Query()]) -> models.LogRecords | FollowResponse:
+    """Records of calls that printed something or failed, the newest first. What is kept is bounded by
+    LOGS_KEPT_BYTES, the oldest going first, and does not outlive the process."""
+    if query.follow:
+        return _follow(services, query)
+    found = services.logs.select(services.admin, query.module, query.call, query.limit + 1, query.cursor)
+    page = found[: query.limit]
+    return models.LogRecords(
+        records=[models.LogRecord.model_validate(record) for record in page],
+        next=page[-1].number if len(found) > query.limit else None,
+    )
+
+
+def _follow(services: Services, query: models.LogsQuery) -> FollowResponse:
+    for field in ("call", "cursor"):
+        if getattr(query, field) is not None:
+            raise Rejected(422, f"{field} names what was, follow waits for what comes: give one of them.", field=field)
+    try:
+        return FollowResponse(services.logs.follow(services.admin, query.module, query.limit))
+    except TooManyFollowers as error:
+        raise Rejected(503, f"{error}.", field="follow", retry_after=10) from error

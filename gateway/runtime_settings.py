@@ -1,0 +1,135 @@
+"""The settings that may change while the platform runs: how many URL parameters there are, and their names.
+
+They start as `.env` says. A change is kept in the store, so it outlives a restart and beats `.env`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from settings import Settings, check_parameter_names, parameter_names
+from store.contract import Store
+
+log = logging.getLogger("plugbay.settings")
+
+COUNT: Final = "NUM_URL_PARMS"
+MAX_COUNT: Final = 100
+STORE_KEY: Final = "url_parameters"
+"""All changes stand under this one name: they are kept together or not at all."""
+
+_NAME: Final = re.compile(r"URL_PARM([1-9][0-9]?|100)")
+
+
+class BadChange(Exception):
+    """A run-time setting cannot have this value; nothing was changed."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+        self.problem = problem
+
+
+class RuntimeSetting(msgspec.Struct, frozen=True):
+    """One run-time setting now."""
+
+    name: str
+    value: int | str
+    default: int | str
+    """What the platform was started with; None in a change goes back to it."""
+    source: str
+    """`control plane` when it was changed, else `.env`."""
+
+
+class RuntimeSettings:
+    """`url_parameters` is read anew for every call, so a change counts from the next one on."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._store = store
+        self._count = settings.NUM_URL_PARMS
+        self._names = dict(enumerate(settings.URL_PARMS, 1))
+        self._changes: dict[str, int | str] = {}
+        self._changing = asyncio.Lock()
+        self.url_parameters = parameter_names(self._count, self._names)
+        """Names of the URL parameters in order; a call may have as many as there are names."""
+
+    async def load(self) -> None:
+        """Takes up what was changed before the last stop. Raises StoreUnavailable.
+
+        A change that no longer goes with `.env` is left out with a warning, not forgotten.
+        """
+        kept = await self._store.setting(STORE_KEY)
+        if kept is None:
+            return
+        try:
+            changes = msgspec.json.decode(kept, type=dict[str, int | str])
+            self.url_parameters = self._resolve(changes)
+            self._changes = changes
+        except (msgspec.DecodeError, BadChange) as error:
+            log.warning("run-time settings are as in .env, because the stored change does not go with it: %s", error)
+
+    async def change(self, changes: Mapping[str, int | str | None]) -> None:
+        """Changes the named settings, all or none; None goes back to `.env`.
+        Raises BadChange with the field, or StoreUnavailable."""
+        async with self._changing:
+            for name in changes:
+                if name != COUNT:
+                    _number(name)
+            merged = {**self._changes, **changes}
+            kept = {name: value for name, value in merged.items() if value is not None}
+            names = self._resolve(kept)
+            await self._store.put_setting(STORE_KEY, msgspec.json.encode(kept).decode() if kept else None)
+            self._changes = kept
+            self.url_parameters = names
+        log.info("run-time settings changed: %s", ", ".join(f"{name}={value!r}" for name, value in changes.items()))
+
+    def view(self) -> list[RuntimeSetting]:
+        """The count, then every name that is in use or changed, in order."""
+        shown = [self._shown(COUNT, self._count)]
+        for number in range(1, MAX_COUNT + 1):
+            name = f"URL_PARM{number}"
+            if number <= len(self.url_parameters) or name in self._changes:
+                shown.append(self._shown(name, self._names.get(number, f"parm_{number}")))
+        return shown
+
+    def _shown(self, name: str, default: int | str) -> RuntimeSetting:
+        source = "control plane" if name in self._changes else ".env"
+        return RuntimeSetting(name, self._changes.get(name, default), default, source)
+
+    def _resolve(self, changes: Mapping[str, int | str]) -> tuple[str, ...]:
+        """The names in use under these changes. Raises BadChange."""
+        count = changes.get(COUNT, self._count)
+        if not isinstance(count, int) or not 0 <= count <= MAX_COUNT:
+            raise BadChange(COUNT, f"must be an integer from 0 to {MAX_COUNT}")
+        given = dict(self._names)
+        for name, value in changes.items():
+            if name != COUNT:
+                given[_number(name)] = _parameter(name, value)
+        names = parameter_names(count, given)
+        try:
+            return check_parameter_names(names)
+        except ValueError as error:
+            twice = (name for name, value in changes.items() if names.count(str(value)) > 1)
+            raise BadChange(next(twice, COUNT), str(error)) from error
+
+
+def _number(name: str) -> int:
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise BadChange(name, f"is no run-time setting; these are {COUNT} and URL_PARM1 to URL_PARM{MAX_COUNT}")
+    return int(match[1])
+
+
+def _parameter(field: str, value: int | str) -> str:
+    if not isinstance(value, str):
+        raise BadChange(field, "must be a string")
+    try:
+        check_parameter_names((value,))
+    except ValueError as error:
+        raise BadChange(field, str(error)) from error
+    return value
