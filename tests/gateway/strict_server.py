@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterable
@@ -206,3 +207,17 @@ def read_all(client: socket.socket) -> bytes:
         if not piece:
             return bytes(data)
         data += piece
+
+
+def refused(server: StrictServer, attack: bytes, status: int) -> None:
+    """The attack and a canary in one segment get exactly one answer, and nothing reaches the application."""
+    server.served.clear()
+    [answer] = server.talk(attack + CANARY)
+    assert answer.status == status
+    assert set(answer.json) == {"status"}
+    assert answer.json["status"]
+    assert answer.headers["connection"] == "close"
+    assert answer.headers["content-type"] == "application/json"
+    assert re.fullmatch(r"[0-9a-f]{32}", answer.headers["x-call-id"])
+    assert "server" not in answer.headers
+    assert server.served == []

@@ -27,12 +27,38 @@ def test_harmless_headers_are_sent() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    (
-        "X-Accel-Redirect X-Accel-Buffering x-accel-anything X-Sendfile X-Lighttpd-Send-File X-Call-Id X-Forwarded-For "
-        "X-Content-Type-Options Content-Length Transfer-Encoding Connection Upgrade Trailer Server-Timing Date Server "
-        "Link Keep-Alive Content-Encoding Cache-Control Content-Security-Policy Service-Worker-Allowed Clear-Site-Data "
-        "NEL Report-To Alt-Svc Refresh Access-Control-Allow-Origin Strict-Transport-Security WWW-Authenticate"
-    ).split(),
+    [
+        "X-Accel-Redirect",
+        "X-Accel-Buffering",
+        "x-accel-anything",
+        "X-Sendfile",
+        "X-Lighttpd-Send-File",
+        "X-Call-Id",
+        "X-Forwarded-For",
+        "X-Content-Type-Options",
+        "Content-Length",
+        "Transfer-Encoding",
+        "Connection",
+        "Upgrade",
+        "Trailer",
+        "Server-Timing",
+        "Date",
+        "Server",
+        "Link",
+        "Keep-Alive",
+        "Content-Encoding",
+        "Cache-Control",
+        "Content-Security-Policy",
+        "Service-Worker-Allowed",
+        "Clear-Site-Data",
+        "NEL",
+        "Report-To",
+        "Alt-Svc",
+        "Refresh",
+        "Access-Control-Allow-Origin",
+        "Strict-Transport-Security",
+        "WWW-Authenticate",
+    ],
 )
 def test_other_headers_are_left_out(name: str) -> None:
     for spelling in (name, name.lower(), name.upper()):
@@ -57,8 +83,19 @@ def test_a_tenant_may_redirect_to_its_own_functions(location: str) -> None:
 @pytest.mark.parametrize(
     "location",
     [
-        *"/ /x //evil https://evil/ HTTPS:evil javascript:alert(1) data:text/html,x ../x a/../../x ./../x".split(),
-        *"\\\\evil /\\evil %2e%2e/x a/%2e%2e/%2e%2e/x /rest/services/ /rest/services/other/x".split(),
+        *[
+            "/",
+            "/x",
+            "//evil",
+            "https://evil/",
+            "HTTPS:evil",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "../x",
+            "a/../../x",
+            "./../x",
+        ],
+        *["\\\\evil", "/\\evil", "%2e%2e/x", "a/%2e%2e/%2e%2e/x", "/rest/services/", "/rest/services/other/x"],
         *("\t//evil", " //evil", PREFIX[:-1], PREFIX + PREFIX, PREFIX.upper()),
         *(PREFIX + below for below in ("../x", "/evil", "a/./../../x", "%2e%2e/", "a\\..\\..", "x\xe9")),
     ],
