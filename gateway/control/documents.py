@@ -26,14 +26,14 @@ CACHED: Final = {"cache-control": "max-age=3600"}
 _AUTHORITY: Final = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}")
 
 
-class PageQuery(NoQuery):
+class StartPageQuery(NoQuery):
     """What the start page shows."""
 
     module: Slug | None = None
 
 
 @router.get("/")
-async def start_page(request: Request, services: Wired, query: Annotated[PageQuery, Query()]) -> Response:
+async def start_page(request: Request, services: Wired, query: Annotated[StartPageQuery, Query()]) -> Response:
     """What runs here, for a person."""
     page: Page = request.app.state.page
     host = request.headers.get("host", "")
