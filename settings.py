@@ -22,6 +22,8 @@ _SLUG = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 _NUMBERED = re.compile(r"URL_PARM([1-9][0-9]*)")
 
 MIB = 1024 * 1024
+MAX_URL_PARMS = 100
+"""URL parameters at most, whatever is set."""
 
 
 class BadSettings(Exception):
@@ -45,7 +47,7 @@ class Settings(BaseModel):
     GATEWAY_HOST: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on")
     GATEWAY_PORT: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one")
 
-    NUM_URL_PARMS: int = Field(default=10, ge=0, le=100, description="URL parameters a call may have")
+    NUM_URL_PARMS: int = Field(default=10, ge=0, le=MAX_URL_PARMS, description="URL parameters a call may have")
     URL_PARMS: tuple[str, ...] = Field(
         default=(),
         description="`URL_PARM1=parm_1`, `URL_PARM2=…`: names of the URL parameters, `parm_<n>` where not given",
@@ -170,7 +172,8 @@ def load(folder: Path = ROOT, environ: Mapping[str, str] = os.environ) -> Settin
     numbered = {int(match[1]): value for name, value in values.items() if (match := _NUMBERED.fullmatch(name))}
     try:
         count = int(known.get("NUM_URL_PARMS", Settings.model_fields["NUM_URL_PARMS"].default))
-        names = parameter_names(min(max(count, 0), 100), numbered)
+        named = max([0, *(number for number in numbered if number <= MAX_URL_PARMS)])
+        names = parameter_names(max(min(count, MAX_URL_PARMS), named), numbered)
         return Settings.model_validate(known | {"URL_PARMS": names})
     except ValidationError as error:
         raise BadSettings("; ".join(_describe(problem) for problem in error.errors())) from error

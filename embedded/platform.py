@@ -138,10 +138,11 @@ class Platform:
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                timeout_graceful_shutdown=int(settings.DRAIN_SECS) or None,
+                proxy_headers=False,
+                timeout_graceful_shutdown=int(settings.DRAIN_SECS + settings.WRITE_SECS) + 1,
             )
         )
-        async with self._listening(server, logs):
+        async with self._listening(server, host, logs):
             await catalogue.wait_ready()
             self._ready = None
             print(banner(settings, self._listener.getsockname(), catalogue.view(str(settings.ADMIN_UUID))), flush=True)
@@ -150,13 +151,16 @@ class Platform:
             log.info("stopping: calls in flight have %g s to finish", settings.DRAIN_SECS)
 
     @contextlib.asynccontextmanager
-    async def _listening(self, server: uvicorn.Server, logs: CallLogs) -> AsyncIterator[None]:
+    async def _listening(self, server: uvicorn.Server, host: Host, logs: CallLogs) -> AsyncIterator[None]:
+        """Serves HTTP for the length of a block. At its end no connection is taken any more, and those
+        there are get the answers of their calls, also of the calls that are cut short."""
         serving = asyncio.create_task(server.serve(sockets=[self._listener]), name="http server")
         try:
             yield
         finally:
             server.should_exit = True
             logs.end()
+            await host.close(self._settings.DRAIN_SECS)
             await serving
 
 

@@ -108,8 +108,6 @@ class DataPlane:
         method: str = scope["method"]
         if method == "OPTIONS":
             return answers.options(_EVERY_METHOD if _is_directory(segments) else allowed(view, segments))
-        if method not in _EVERY_METHOD:
-            return answers.method_not_allowed(method, allowed(view, segments))
         if _is_directory(segments):
             return self._directory(view, method, segments)
         target = resolve(view, method, segments)

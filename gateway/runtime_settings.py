@@ -13,13 +13,12 @@ from typing import Final
 
 import msgspec
 
-from settings import Settings, check_parameter_names, parameter_names
+from settings import MAX_URL_PARMS, Settings, check_parameter_names, parameter_names
 from store.contract import Store
 
 log = logging.getLogger("plugbay.settings")
 
 COUNT: Final = "NUM_URL_PARMS"
-MAX_COUNT: Final = 100
 STORE_KEY: Final = "url_parameters"
 """All changes stand under this one name: they are kept together or not at all."""
 
@@ -91,7 +90,7 @@ class RuntimeSettings:
     def view(self) -> list[RuntimeSetting]:
         """The count, then every name that is in use or changed, in order."""
         shown = [self._shown(COUNT, self._count)]
-        for number in range(1, MAX_COUNT + 1):
+        for number in range(1, MAX_URL_PARMS + 1):
             name = f"URL_PARM{number}"
             if number <= len(self.url_parameters) or name in self._changes:
                 shown.append(self._shown(name, self._names.get(number, f"parm_{number}")))
@@ -104,8 +103,8 @@ class RuntimeSettings:
     def _resolve(self, changes: Mapping[str, int | str]) -> tuple[str, ...]:
         """The names in use under these changes. Raises BadChange."""
         count = changes.get(COUNT, self._count)
-        if not isinstance(count, int) or not 0 <= count <= MAX_COUNT:
-            raise BadChange(COUNT, f"must be an integer from 0 to {MAX_COUNT}")
+        if not isinstance(count, int) or not 0 <= count <= MAX_URL_PARMS:
+            raise BadChange(COUNT, f"must be an integer from 0 to {MAX_URL_PARMS}")
         given = dict(self._names)
         for name, value in changes.items():
             if name != COUNT:
@@ -121,7 +120,7 @@ class RuntimeSettings:
 def _number(name: str) -> int:
     match = _NAME.fullmatch(name)
     if match is None:
-        raise BadChange(name, f"is no run-time setting; these are {COUNT} and URL_PARM1 to URL_PARM{MAX_COUNT}")
+        raise BadChange(name, f"is no run-time setting; these are {COUNT} and URL_PARM1 to URL_PARM{MAX_URL_PARMS}")
     return int(match[1])
 
 

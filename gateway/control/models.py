@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from gateway.runtime_settings import MAX_COUNT
+from settings import MAX_URL_PARMS
 
 MAX_PAGE = 500
 
@@ -200,7 +200,7 @@ class SettingsChange(Given):
     )
     __pydantic_extra__: dict[str, str | None] = Field(init=False)
 
-    NUM_URL_PARMS: int | None = Field(None, ge=0, le=MAX_COUNT, description="URL parameters a call may have")
+    NUM_URL_PARMS: int | None = Field(None, ge=0, le=MAX_URL_PARMS, description="URL parameters a call may have")
 
 
 class LogRecord(Shown):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 import os
 import socket
 import sys
@@ -115,7 +116,7 @@ class Worker:
                 found = inspection.endpoint_functions(self._modules.load(frame.module)).get(frame.function)
                 if found is None:
                     raise ImportFailed(f"{frame.module} exposes no function {frame.function}", "")
-                target = _Target(found, binding.Plan(found), asyncio.iscoroutinefunction(found))
+                target = _Target(found, binding.Plan(found), inspect.iscoroutinefunction(found))
             except ImportFailed as error:
                 self._import_failed(frame.call, error, capture)
                 return None
