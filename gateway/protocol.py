@@ -20,7 +20,7 @@ from gateway import request_head
 from gateway.bad_request import BadRequest
 from gateway.deadlines import Bounds, Deadlines, Waits, durations
 from gateway.exchange import Exchange, refusal
-from gateway.receiving import Part, Receiving
+from gateway.receiving import BODY, HEAD, NOTHING, Receiving
 
 __all__ = ["Bounds", "StrictProtocol", "strict_protocol"]
 
@@ -28,6 +28,8 @@ MAX_PIPELINED: Final = 100
 """Requests of one connection that may wait behind the one being answered."""
 REFUSED_CONNECTIONS: Final = 100
 """Connections above the bound that are told so; further ones are closed without a word."""
+
+_ANSWER, _REQUEST = Waits.ANSWER, Waits.REQUEST
 
 _log = logging.getLogger("plugbay.gateway.protocol")
 
@@ -65,7 +67,7 @@ class StrictProtocol(Receiving):
 
     def eof_received(self) -> None:
         """The client sends nothing more; the connection closes once what is written is sent."""
-        if self.part is not Part.NOTHING and not self._busy:
+        if self.part is not NOTHING and not self._busy:
             self._refuse(BadRequest(400, "the connection was closed before the request was complete"))
 
     def data_received(self, data: bytes) -> None:
@@ -73,7 +75,7 @@ class StrictProtocol(Receiving):
             return
         try:
             self.feed(data)
-            if self.part is not Part.NOTHING:
+            if self.part is not NOTHING:
                 self._expect_more()
         except httptools.HttpParserCallbackError as error:
             if not isinstance(error.__context__, BadRequest):
@@ -86,7 +88,7 @@ class StrictProtocol(Receiving):
 
     def _expect_more(self) -> None:
         """What was received ends in the middle of a request."""
-        awaited = Waits.HEAD if self.part is Part.HEAD else Waits.BODY
+        awaited = Waits.HEAD if self.part is HEAD else Waits.BODY
         if self._deadlines.waits is not awaited:
             self._deadlines.wait(awaited)
 
@@ -107,7 +109,7 @@ class StrictProtocol(Receiving):
             raise BadRequest(429, f"more than {MAX_PIPELINED} requests wait on this connection: read the answers")
 
     def received(self) -> None:
-        self._deadlines.wait(Waits.ANSWER if self._busy else Waits.REQUEST)
+        self._deadlines.wait(_ANSWER if self._busy else _REQUEST)
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
@@ -121,9 +123,9 @@ class StrictProtocol(Receiving):
             return
         else:
             self.flow.resume_reading()
-            if self.part is Part.NOTHING:
-                self._deadlines.wait(Waits.REQUEST)
-        if self.part is not Part.NOTHING:
+            if self.part is NOTHING:
+                self._deadlines.wait(_REQUEST)
+        if self.part is not NOTHING:
             self._deadlines.wait(self._deadlines.waits)  # reading begins again only now
 
     def shutdown(self) -> None:
@@ -136,11 +138,11 @@ class StrictProtocol(Receiving):
 
     def _expired(self) -> None:
         waits = self._deadlines.waits
-        if self.part is not Part.NOTHING and self.flow.read_paused:
+        if self.part is not NOTHING and self.flow.read_paused:
             self._deadlines.wait(waits)  # we do not read, so the client cannot send
-        elif self.part is Part.BODY:
+        elif self.part is BODY:
             self._refuse(BadRequest(408, f"the body did not arrive within {self.bounds.body_secs:g} seconds"))
-        elif self.part is Part.HEAD:
+        elif self.part is HEAD:
             self._refuse(BadRequest(408, f"the headers did not arrive within {self.bounds.header_secs:g} seconds"))
         elif waits is Waits.END:
             self.transport.abort()
@@ -154,7 +156,7 @@ class StrictProtocol(Receiving):
             return
         self._refused = problem
         exchange, self.incoming = self.incoming, None
-        self.part = Part.NOTHING
+        self.part = NOTHING
         if exchange is not None and exchange is self.cycle:
             exchange.disconnected = True
             exchange.message_event.set()
@@ -167,7 +169,7 @@ class StrictProtocol(Receiving):
             exchange = None
         if exchange is not self.cycle and self._busy:
             self.flow.pause_reading()
-            self._deadlines.wait(Waits.ANSWER)
+            self._deadlines.wait(_ANSWER)
         else:
             self._say(problem)
 

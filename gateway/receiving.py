@@ -29,6 +29,10 @@ class Part(enum.Enum):
     BODY = 2
 
 
+# Looking up a member of an enum costs as much as a call, and these are needed for every request.
+NOTHING, HEAD, BODY = Part
+
+
 class Receiving(HttpToolsProtocol):
     """The parser's callbacks. A BadRequest raised in one stops the parser for good."""
 
@@ -42,7 +46,7 @@ class Receiving(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.part = Part.NOTHING
+        self.part = NOTHING
         self.stopping = False
         """The server is shutting down."""
         self.incoming: Exchange | None = None
@@ -50,6 +54,7 @@ class Receiving(HttpToolsProtocol):
         """What the parser was given since, and including, the chunk in which the present head began."""
         self._head_bytes = 0
         """What it was given of the present head, not counting that chunk."""
+        self._max_headers = self.bounds.max_headers
         self._body_bytes = 0
         self._fields: list[tuple[bytes, bytes]] | None = None
         self._noted: dict[bytes, bytes] = {}
@@ -67,13 +72,13 @@ class Receiving(HttpToolsProtocol):
     def feed(self, data: bytes) -> None:
         """Parses what was received. Raises HttpParserError, also around the BadRequest of a callback,
         and BadRequest for a head that grows too large."""
-        if self.part is Part.HEAD:
+        if self.part is HEAD:
             self._head_bytes += len(data)
             self._raw += data
         else:
             self._raw = data
         self.parser.feed_data(data)
-        if self.part is Part.HEAD:
+        if self.part is HEAD:
             self._check_head_size(self._head_bytes)
         else:
             self._raw = b""
@@ -83,7 +88,7 @@ class Receiving(HttpToolsProtocol):
         self._fields = []
         self._noted = {}
         self._head_bytes = 0
-        self.part = Part.HEAD
+        self.part = HEAD
 
     def on_url(self, url: bytes) -> None:
         self.url += url
@@ -101,8 +106,8 @@ class Receiving(HttpToolsProtocol):
             if name in self._noted:
                 raise BadRequest(400, f"{name.decode().title()} header comes twice: send exactly one")
             self._noted[name] = value
-        if len(fields) > self.bounds.max_headers:
-            raise BadRequest(431, f"the request has more than {self.bounds.max_headers} headers")
+        if len(fields) > self._max_headers:
+            raise BadRequest(431, f"the request has more than {self._max_headers} headers")
 
     def on_headers_complete(self) -> None:
         parser, noted, fields = self.parser, self._noted, self._fields or []
@@ -157,7 +162,7 @@ class Receiving(HttpToolsProtocol):
         exchange.persistent = persistent
         self._fields = None
         self._body_bytes = 0
-        self.part = Part.BODY
+        self.part = BODY
         if expects:
             self.begin(exchange)
 
@@ -180,7 +185,7 @@ class Receiving(HttpToolsProtocol):
         exchange = self.incoming
         assert exchange is not None
         self.incoming = None
-        self.part = Part.NOTHING
+        self.part = NOTHING
         exchange.more_body = False
         exchange.message_event.set()
         if not exchange.begun:

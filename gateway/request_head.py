@@ -60,7 +60,7 @@ def check_host(host: bytes | None) -> None:
 def split_target(target: bytes, method: str) -> tuple[bytes, bytes]:
     """Path and query of a request target, both as sent: escapes are not resolved. An absolute URL is
     treated as its path; `*` is its own path, for OPTIONS only."""
-    if b"#" in target:
+    if 0x23 in target:
         raise BadRequest(400, "request target has a fragment (#): leave it out")
     if target[:1] == b"/":
         path, _, query = target.partition(b"?")
