@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 import secrets
+from collections.abc import Iterator
+from typing import Final
 
 import msgspec
 
@@ -101,6 +103,19 @@ class Reply(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """Seconds from dispatch to reply."""
 
 
+_ID_BYTES: Final = 16
+_drawn: Iterator[str] = iter(())
+
+
 def new_call_id() -> str:
-    """An unguessable call id of 128 random bits (it is the capability to fetch a result)."""
-    return secrets.token_hex(16)
+    """An unguessable call id of 128 random bits (it is the capability to fetch a result).
+
+    The kernel is asked for many at once, because one system call per id would be felt.
+    """
+    global _drawn
+    for identity in _drawn:
+        return identity
+    drawn = secrets.token_hex(_ID_BYTES * 256)
+    width = _ID_BYTES * 2
+    _drawn = iter([drawn[start : start + width] for start in range(0, len(drawn), width)])
+    return next(_drawn)
