@@ -1,0 +1,1 @@
+"""How fast Plugbay is, beside what people would use instead. Start with `benchmarks/run.sh`."""

@@ -1,0 +1,20 @@
+"""The rows of the report: each measures one thing and gives one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from benchmarks.plan import Plan
+from benchmarks.report import Table
+from benchmarks.rows.calls import calls
+from benchmarks.rows.catalogue import catalogue, start
+from benchmarks.rows.hung import hung
+from benchmarks.rows.large import large
+from benchmarks.rows.memory import memory
+from benchmarks.rows.reload import reload
+
+Row = Callable[[Plan], Table]
+"""Measures and gives its table. Raises Invalid when a measurement cannot be used."""
+
+ROWS: Final[dict[str, Row]] = {row.__name__: row for row in (calls, reload, start, catalogue, large, hung, memory)}

@@ -1,0 +1,75 @@
+"""Every system serves the measured functions, and stops without a trace."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from benchmarks import plan
+from benchmarks.client import Question
+from benchmarks.load import Invalid
+from benchmarks.rows.calls import measured_product
+from benchmarks.rows.large import document
+from benchmarks.systems import BARE, FASTAPI_ASYNC, FUNCTIONS_FRAMEWORK, REFERENCE, ROOT, System, called, running
+
+OTHERS = [REFERENCE, FASTAPI_ASYNC, BARE, FUNCTIONS_FRAMEWORK]
+
+
+def stopped(processes: list[psutil.Process]) -> bool:
+    return not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes)
+
+
+@pytest.mark.parametrize("system", OTHERS, ids=lambda system: str(system.name))
+def test_a_reference_answers_and_stops(system: System, tmp_path: Path) -> None:
+    with running(system, tmp_path) as one:
+        one.check(system.echo)
+        processes = [one.process, *one.process.children(recursive=True)]
+    assert stopped(processes)
+
+
+def test_the_product_answers_and_stops(tmp_path: Path) -> None:
+    value = document()
+    system = measured_product(plan.quick(tmp_path))
+    with running(system, tmp_path) as one:
+        one.check(Question("/rest/services/measured/large/", called("large", value), json.dumps(value).encode()))
+        processes = [one.process, *one.process.children(recursive=True)]
+        assert len(processes) > 2
+    assert stopped(processes)
+
+
+def test_a_wrong_answer_is_told(tmp_path: Path) -> None:
+    with running(REFERENCE, tmp_path) as one:
+        with pytest.raises(Invalid, match="wrong answer: 200"):
+            one.check(Question(REFERENCE.echo.path, {"a": "another"}))
+        with pytest.raises(Invalid, match="wrong answer: 404"):
+            one.check(Question("/nothing", None))
+
+
+def test_a_system_that_does_not_start_is_told_with_its_last_words(tmp_path: Path) -> None:
+    broken = System(
+        name="broken",
+        command=lambda _: [sys.executable, "-c", "raise SystemExit('no such port')"],
+        echo=REFERENCE.echo,
+    )
+    with pytest.raises(Invalid, match="ended with 1 at its start: no such port"), running(broken, tmp_path):
+        pass
+
+
+def test_without_wrk_nothing_is_measured(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "calls"],
+        cwd=ROOT,
+        env={**os.environ, "PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert "wrk is missing: apt-get install wrk" in ended.stderr
