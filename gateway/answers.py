@@ -20,6 +20,8 @@ _NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 _SANDBOX: Final = (b"content-security-policy", b"sandbox")
 _REFUSED: Final = "REFUSED"
 """Outcome, in logs and metrics, of a request that never became a call."""
+_BODILESS: Final = (204, 304)
+"""Statuses whose answers have neither body nor Content-Length (RFC 9110, 6.4.1 and 8.6)."""
 _ALLOWED_HEADERS: Final = b"Authorization, Content-Type, Idempotency-Key, Prefer"
 _EXPOSED_HEADERS: Final = b"X-Call-Id, Server-Timing, Retry-After, Location"
 
@@ -51,13 +53,9 @@ def cors(origins: str) -> Headers:
 
 def headers(answer: Answer, call: str, shared: Headers) -> list[tuple[bytes, bytes]]:
     """All headers of an answer. `shared` stand in every one."""
-    all_headers = [
-        *answer.headers,
-        (b"content-length", b"%d" % len(answer.body)),
-        (b"x-call-id", call.encode()),
-        _NOSNIFF,
-        *shared,
-    ]
+    all_headers = [*answer.headers, (b"x-call-id", call.encode()), _NOSNIFF, *shared]
+    if answer.status not in _BODILESS:
+        all_headers.append((b"content-length", b"%d" % len(answer.body)))
     if answer.reply is not None:
         all_headers.append((b"server-timing", _timing(answer.reply)))
     return all_headers
@@ -133,5 +131,6 @@ def of_reply(reply: Reply, target: Target, owner: str, own_prefix: str | None) -
         asked += (_SANDBOX,)
     if wait := outcomes.retry_after(reply):
         asked += ((b"retry-after", wait),)
-    body = outcomes.body_of(reply, target.prefix, target.module.name)
-    return Answer(outcomes.status_of(reply), body, asked, reply.outcome.name, reply, target, owner)
+    status = outcomes.status_of(reply)
+    body = b"" if status in _BODILESS else outcomes.body_of(reply, target.prefix, target.module.name)
+    return Answer(status, body, asked, reply.outcome.name, reply, target, owner)

@@ -18,6 +18,7 @@ from gateway.answers import Answer
 from gateway.arguments import RequestFacts, encode_arguments
 from gateway.bad_request import BadRequest
 from gateway.body import ClientGone, read_body
+from gateway.exchange import WHOLE
 from gateway.journal import Journal
 from gateway.logs import CallLogs
 from gateway.metrics import Metrics
@@ -89,14 +90,8 @@ class DataPlane:
             answer = answers.unresolved(error, call)
         except ClientGone:
             return
-        await send(
-            {
-                "type": "http.response.start",
-                "status": answer.status,
-                "headers": answers.headers(answer, call, self._cors),
-            }
-        )
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
+        headers = answers.headers(answer, call, self._cors)
+        await send({"type": WHOLE, "status": answer.status, "headers": headers, "body": answer.body})
         self._observe(scope, call, answer, time.perf_counter() - began)
 
     async def _answer(self, scope: Any, receive: Any, call: str) -> Answer:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from calls.call import new_call_id
 from gateway.bad_request import BadRequest
+
+WHOLE: Final = "plugbay.response"
+"""ASGI message, an extension of this server: `status`, `headers` and `body` of a whole answer. The headers
+are the sender's to check, Content-Length among them."""
 
 _FAILED = b'{"status":"ERROR","exception":"the gateway failed: its log says why"}'
 
@@ -17,6 +23,33 @@ class Exchange(RequestResponseCycle):
     """Handed to the application, or waiting behind earlier requests of its connection."""
     persistent = False
     """The client wants to send further requests on this connection."""
+
+    async def send(self, message: Any) -> None:
+        """See ASGI; understands WHOLE besides, which leaves in one piece."""
+        if message["type"] != WHOLE:
+            await super().send(message)
+            return
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if not self.disconnected:
+            self._send_whole(message["status"], message["headers"], message["body"])
+
+    def _send_whole(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        pieces = [STATUS_LINE[status]]
+        for name, value in self.default_headers:
+            pieces += (name, b": ", value, b"\r\n")
+        for name, value in headers:
+            pieces += (name, b": ", value, b"\r\n")
+        pieces.append(b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
+        if self.scope["method"] != "HEAD":
+            pieces.append(body)
+        self.response_started = self.response_complete = True
+        self.waiting_for_100_continue = False
+        self.transport.write(b"".join(pieces))
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
 
     async def send_500_response(self) -> None:
         """The application raised or gave no answer; uvicorn has logged it."""

@@ -53,6 +53,10 @@ def hang():
 def page():
     return expose.Response("<p>hi</p>", 201, {"X-Own": "1", "X-Accel-Redirect": "/etc"}, "text/html")
 
+@expose.endpoint(method="GET", API="empty")
+def empty():
+    return expose.Response("not sent", 204)
+
 @expose.endpoint(method="GET", API="raw")
 def raw():
     return b"\\x00\\x01"
@@ -168,6 +172,14 @@ def test_a_response_has_its_own_status_headers_and_body(server: Embedded) -> Non
 def test_bytes_are_the_body(server: Embedded) -> None:
     answer = server.get("/raw/")
     assert (answer.content, answer.headers["content-type"]) == (b"\x00\x01", "application/octet-stream")
+
+
+def test_an_answer_without_content_has_no_length(server: Embedded) -> None:
+    with httpx.Client() as client:
+        answer = client.get(server.path("/empty/"))
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert "content-length" not in answer.headers
+        assert client.get(server.path("/add/1/")).status_code == 200
 
 
 def test_head_is_get_without_a_body(server: Embedded) -> None:
