@@ -71,6 +71,7 @@ class Catalogue:
 
     async def close(self) -> None:
         """Stops following the folders. What is shown stays as it is."""
+        self._watch.stop()
         for task in self._tasks:
             task.cancel()
         if self._tasks:

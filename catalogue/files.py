@@ -10,7 +10,6 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final, NamedTuple
 
 MAX_FILES: Final = 5000
@@ -53,7 +52,9 @@ def shown(path: str) -> str:
 
 
 def described(path: str, status: os.stat_result) -> File:
-    """The File of what was found at `path`."""
+    """The File of what was found at `path`. Raises Unusable when that is no regular file."""
+    if not stat.S_ISREG(status.st_mode):
+        raise Unusable("not a regular file")
     return File(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
@@ -67,13 +68,13 @@ class Tree:
         """Of the package, relative like the paths of its files."""
         self._count = 0
 
-    def walk(self, folder: Path) -> Iterator[tuple[File, int]]:
+    def walk(self, folder: str) -> Iterator[tuple[File, int]]:
         """Its files in a fixed order, each with an open descriptor of the folder it is in.
 
         Raises Unusable above a bound, and OSError.
         """
-        with _opened_folder(str(folder), None) as descriptor:
-            yield from self._walk(descriptor, folder.name, 1)
+        with _opened_folder(folder, None) as descriptor:
+            yield from self._walk(descriptor, folder.rpartition("/")[2], 1)
 
     def _walk(self, folder: int, path: str, depth: int) -> Iterator[tuple[File, int]]:
         if depth > MAX_DEPTH:
@@ -118,12 +119,14 @@ def _opened_folder(name: str, folder: int | None) -> Iterator[int]:
 def read(name: str, most: int, folder: int | None = None) -> bytes:
     """What a regular file holds. Raises Unusable when it is none or holds more than `most` bytes, and OSError."""
     descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise Unusable("not a regular file")
         content = bytearray()
-        while len(content) <= most and (part := file.read(most + 1 - len(content))):
+        while len(content) <= most and (part := os.read(descriptor, most + 1 - len(content))):
             content += part
+    finally:
+        os.close(descriptor)
     if len(content) > most:
         raise Unusable(f"larger than {most} bytes")
     return bytes(content)

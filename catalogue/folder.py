@@ -34,14 +34,19 @@ RESERVED: Final = sys.stdlib_module_names | {
 """Names that would stand in the way of what a worker itself imports, or that Python and its tools import unasked."""
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class Found(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One module in a plugin folder."""
 
     name: str
-    place: Path
-    """Its file or package folder."""
+    place: str
+    """Path of its file or package folder."""
     files: tuple[File, ...]
     """What it consists of; changes with its content."""
+
+    @property
+    def path(self) -> str:
+        """Its place relative to the plugin folder."""
+        return self.place.rpartition("/")[2]
 
     @property
     def modified(self) -> float:
@@ -89,11 +94,14 @@ class Folders:
             skipped += scanned.skipped
             watched |= scanned.folders
             for name, found in scanned.modules.items():
-                path = found.place.name
                 if name in modules or name in unusable:
-                    skipped.append(Skipped(path=path, reason="an earlier plugin folder has a module of this name"))
+                    skipped.append(
+                        Skipped(path=found.path, reason="an earlier plugin folder has a module of this name")
+                    )
                 elif len(modules) >= self._max_modules:
-                    skipped.append(Skipped(path=path, reason=f"more than {self._max_modules} modules (MAX_MODULES)"))
+                    skipped.append(
+                        Skipped(path=found.path, reason=f"more than {self._max_modules} modules (MAX_MODULES)")
+                    )
                 else:
                     modules[name] = found
             unusable |= scanned.unusable - modules.keys()
@@ -105,8 +113,8 @@ class Folders:
     def read(self, found: Found) -> dict[str, bytes]:
         """The module's files for `calls.bundle.pack`. Raises Unusable."""
         try:
-            if found.place.name.endswith(".py"):
-                return {found.place.name: files.read(str(found.place), self._max_source)}
+            if found.place.endswith(".py"):
+                return {found.path: files.read(found.place, self._max_source)}
             return self._read_package(found.place)
         except OSError as error:
             raise Unusable(_reason(error)) from error
@@ -118,7 +126,7 @@ class Folders:
         except (Unusable, OSError):
             return False
 
-    def _read_package(self, place: Path) -> dict[str, bytes]:
+    def _read_package(self, place: str) -> dict[str, bytes]:
         content: dict[str, bytes] = {}
         left = self._max_bundle
         for file, folder in files.Tree().walk(place):
@@ -163,40 +171,41 @@ class Folders:
             scanned.skip(entry.name, "the package folder of this name counts")
         else:
             try:
-                scanned.modules[name] = self._look(folder / entry.name, scanned)
+                scanned.modules[name] = self._look(f"{folder}/{entry.name}", scanned)
             except FileNotFoundError:
                 return  # gone since it was listed
             except (Unusable, OSError) as error:
                 scanned.unusable.add(name)
                 scanned.skip(entry.name, _reason(error))
 
-    def _look(self, place: Path, scanned: _FolderScan) -> Found:
+    def _look(self, place: str, scanned: _FolderScan) -> Found:
         """The module at this place. Raises Unusable or OSError."""
-        if place.name.endswith(".py"):
-            file = files.described(place.name, place.lstat())
-            self._check(file, place)
-            return Found(name=place.stem, place=place, files=(file,))
+        folder, _, name = place.rpartition("/")
+        if name.endswith(".py"):
+            file = files.described(name, os.lstat(place))
+            self._check(file, folder)
+            return Found(name=name.removesuffix(".py"), place=place, files=(file,))
         tree = files.Tree()
         found: list[File] = []
         size = 0
         for file, _ in tree.walk(place):
-            self._check(file, place.parent / file.path)
+            self._check(file, folder)
             found.append(file)
             size += file.size
             if size > self._max_bundle:
                 raise Unusable(f"larger than {self._max_bundle} bytes (MAX_BUNDLE_BYTES)")
-        if f"{place.name}/__init__.py" not in {file.path for file in found}:
+        if f"{name}/__init__.py" not in {file.path for file in found}:
             raise Unusable("its __init__.py is not a regular file")
-        scanned.folders.update(str(place.parent / folder) for folder in tree.folders)
+        scanned.folders.update(f"{folder}/{inner}" for inner in tree.folders)
         for path, reason in tree.left_out:
             scanned.skip(path, reason)
-        return Found(name=place.name, place=place, files=tuple(found))
+        return Found(name=name, place=place, files=tuple(found))
 
-    def _check(self, file: File, place: Path) -> None:
+    def _check(self, file: File, folder: str) -> None:
         if file.size > self._most(file.path):
             limit = "MAX_SOURCE_BYTES" if file.path.endswith(".py") else "MAX_BUNDLE_BYTES"
             raise Unusable(f"{file.path}: {file.size} bytes, more than {self._most(file.path)} ({limit})")
-        if not os.access(place, os.R_OK, effective_ids=True):
+        if not os.access(f"{folder}/{file.path}", os.R_OK, effective_ids=True):
             raise Unusable(f"{file.path}: {os.strerror(errno.EACCES)}")
 
 
@@ -217,9 +226,9 @@ def _may_be_module(folder: Path, entry: os.DirEntry[str]) -> bool:
     """Whether something is to be taken as a module or skipped with a reason; all else is nobody's business."""
     if entry.name.endswith(".py") or (entry.is_symlink() and "." not in entry.name):
         return True
-    place = folder / entry.name
+    place = f"{folder}/{entry.name}"
     return entry.is_dir(follow_symlinks=False) and (
-        os.path.lexists(place / "__init__.py") or not os.access(place, os.R_OK | os.X_OK, effective_ids=True)
+        os.path.lexists(f"{place}/__init__.py") or not os.access(place, os.R_OK | os.X_OK, effective_ids=True)
     )
 
 

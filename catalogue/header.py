@@ -20,7 +20,7 @@ _PROGRAM: Final = str(Path(header_process.__file__).resolve())
 _LENGTH: Final = Struct("!I")
 
 
-class Header(msgspec.Struct, frozen=True, kw_only=True):
+class Header(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The header of one module, or why it has none."""
 
     owner: Annotated[str, msgspec.Meta(max_length=36)] | None = None
@@ -33,7 +33,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     """Line of the problem; 0 where unknown."""
 
 
-class _Answer(Header, frozen=True, kw_only=True):
+class _Answer(Header, frozen=True, kw_only=True, gc=False):
     retire: bool
 
 

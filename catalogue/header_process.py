@@ -136,6 +136,7 @@ def main() -> None:
     """Answers until the standard input ends."""
     warnings.simplefilter("ignore")
     os.nice(10)
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # some event loops let children inherit more than the three
     for limit, value in (
         (resource.RLIMIT_AS, MEMORY_BYTES),
         (resource.RLIMIT_NOFILE, 3),

@@ -79,13 +79,13 @@ def resolve(view: View, method: str, segments: list[str]) -> Target:
             if isinstance(module, ModuleView):
                 served = module.table.get(method, _NONE).get(segments[1])
                 if served is not None:
-                    return Target(served.module, served.endpoint, served.prefix, first, segments[2:])
+                    return Target(module, served.endpoint, served.prefix, first, segments[2:])
             raise _missing(view, method, segments)
     elif not segments:
         raise NotFound(f"nothing is addressed for {method}.")
     served = view.apis.get(method, _NONE).get(segments[0])
     if isinstance(served, Served):
-        return Target(served.module, served.endpoint, served.prefix, None, segments[1:])
+        return Target(view.modules[served.module], served.endpoint, served.prefix, None, segments[1:])
     raise _missing(view, method, segments)
 
 
@@ -111,7 +111,7 @@ def _missing(view: View, method: str, segments: list[str]) -> Exception:
         return _several_claim(first, module)
     found = view.apis.get(method, _NONE).get(first)
     if isinstance(found, list) and not inside:
-        names = tuple(served.module.name for served in found)
+        names = tuple(served.module for served in found)
         return Ambiguous(f"{first} for {method} is in several modules: {', '.join(names)}.", names)
     if isinstance(module, ModuleView) and module.broken and module.problem is not None:
         return Broken(module.name, module.problem)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
-from pathlib import PurePath
 from typing import Final
 
 import msgspec
@@ -61,7 +61,7 @@ class Reconciler:
             for (owner, _), module in self._stored.items()
             if owner == self._admin
         }
-        self._publish()
+        await asyncio.to_thread(self._publish)  # milliseconds for thousands of modules
 
     async def round(self) -> tuple[Seen, bool, list[str]]:
         """Looks at the folders once, has a batch of new versions tried, stores and shows what is good.
@@ -79,7 +79,7 @@ class Reconciler:
         batch = _first(due)
         await self._try(batch, comes_and_goes=bool(self._gone(wanted, seen, {})))
         changed = await self._commit(wanted, seen)
-        self._publish()
+        await asyncio.to_thread(self._publish)  # milliseconds for thousands of modules
         return seen, len(batch) < len(due), changed
 
     def _trial(self, version: Version, environment: str) -> Trial:
@@ -161,7 +161,7 @@ class Reconciler:
         for (owner, name), module in self._stored.items():
             trial = wanted.get(name)
             if trial and trial.owner == owner and trial.version.digest == module.digest:
-                place = str(trial.version.found.place)
+                place = trial.version.found.place
                 if module.source != place:
                     moved.setdefault(owner, {})[name] = msgspec.structs.replace(module, source=place)
         return moved
@@ -187,10 +187,10 @@ class Reconciler:
 
     def _keep(self, modules: ModuleSet) -> None:
         owner = modules.owner
-        self._sets[owner] = modules = readable(modules)
+        self._sets[owner] = modules = readable(modules, self._sets.get(owner))
         self._stored = {key: module for key, module in self._stored.items() if key[0] != owner}
         # Other modules were uploaded, and no folder says anything about them.
-        self._stored |= {(owner, one.name): one for one in modules.modules if PurePath(one.source).is_absolute()}
+        self._stored |= {(owner, one.name): one for one in modules.modules if one.source.startswith("/")}
 
     def _publish(self) -> None:
         refusals = self.refusals.all()
@@ -233,7 +233,7 @@ def _module(trial: Trial, report: Report) -> Module:
         name=trial.name,
         alias=trial.version.header.alias,
         digest=trial.version.digest,
-        source=str(trial.version.found.place),
+        source=trial.version.found.place,
         environment=trial.environment,
         report=msgspec.json.encode(report),
     )

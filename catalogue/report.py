@@ -1,11 +1,15 @@
-"""What inspecting a module in a runner reports: the endpoints it exposes, as plain data."""
+"""What inspecting a module in a runner reports: the endpoints it exposes, as plain data.
+
+There may be tens of thousands of these objects. They hold no cycles, and the garbage collector, which
+would stop every call while it looks at them, is spared them (`gc=False`).
+"""
 
 from __future__ import annotations
 
 import msgspec
 
 
-class Parameter(msgspec.Struct, frozen=True, kw_only=True):
+class Parameter(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One declared parameter of an endpoint's function."""
 
     name: str
@@ -16,7 +20,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     """`repr` of the default, shortened; empty when required."""
 
 
-class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One function exposed under one API name."""
 
     api: str
@@ -34,7 +38,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     parameters: tuple[Parameter, ...] = ()
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class Report(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One module, as seen by importing it."""
 
     doc: str = ""

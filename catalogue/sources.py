@@ -27,7 +27,7 @@ _ROUNDS: Final = 10
 """Looks after which what is there is taken as it is."""
 
 
-class Version(msgspec.Struct, frozen=True, kw_only=True):
+class Version(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One module as it stands in a plugin folder."""
 
     found: Found
@@ -121,8 +121,7 @@ class Sources:
     def _load(self, found: Found) -> tuple[bytes, bytes]:
         """The module's bundle and the source its header is in."""
         content = self._folders.read(found)
-        place = found.place.name
-        main = content.get(place if place.endswith(".py") else f"{place}/__init__.py")
+        main = content.get(found.path if found.path.endswith(".py") else f"{found.path}/__init__.py")
         if main is None:
             raise Unusable("its __init__.py is gone")
         return bundles.pack(content), main

@@ -35,7 +35,7 @@ Inspect = Callable[[str, str, Mapping[str, str]], Awaitable[Reply]]
 can be imported besides the modules the owner has. Does not raise."""
 
 
-class Trial(msgspec.Struct, frozen=True, kw_only=True):
+class Trial(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One version to be tried."""
 
     owner: str
@@ -49,7 +49,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
         return self.version.found.name
 
 
-class Failure(msgspec.Struct, frozen=True, kw_only=True):
+class Failure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Why a version does not serve."""
 
     text: str

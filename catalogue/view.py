@@ -14,7 +14,7 @@ METHODS: Final = ("GET", "POST", "PUT", "DELETE", "PATCH")
 """What a function may be exposed for."""
 
 
-class Problem(msgspec.Struct, frozen=True, kw_only=True):
+class Problem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Why a module, or its newest version, does not serve."""
 
     module: str
@@ -25,7 +25,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """Unix time at which it was first seen."""
 
 
-class Skipped(msgspec.Struct, frozen=True, kw_only=True):
+class Skipped(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Something in a plugin folder that is not taken as a module."""
 
     path: str
@@ -33,10 +33,11 @@ class Skipped(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class Served(msgspec.Struct, frozen=True, eq=False):
+class Served(msgspec.Struct, frozen=True, eq=False, gc=False):
     """One endpoint of one module, with what every call of it needs."""
 
-    module: ModuleView
+    module: str
+    """Name of the module: the module itself would make a cycle, and this is out of the collector's sight."""
     endpoint: Endpoint
     prefix: bytes
     """What stands before the value in the body of a 200: `{"status":"OK","response":{"<api>":`."""
@@ -69,7 +70,7 @@ class ModuleView:
         for endpoint in report.endpoints:
             prefix = b'{"status":"OK","response":{' + msgspec.json.encode(endpoint.api) + b":"
             for method in endpoint.methods:
-                self.table.setdefault(method, {})[endpoint.api] = Served(self, endpoint, prefix)
+                self.table.setdefault(method, {})[endpoint.api] = Served(self.name, endpoint, prefix)
         if "GET" in self.table:
             self.table["HEAD"] = self.table["GET"]
 

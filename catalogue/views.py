@@ -95,10 +95,16 @@ class Views:
         return [self._clashes[view.owner, text] for text in texts]
 
 
-def readable(modules: ModuleSet) -> ModuleSet:
-    """The modules whose report can be read: one made by another Plugbay may have another form."""
+def readable(modules: ModuleSet, read: ModuleSet | None) -> ModuleSet:
+    """The modules whose report can be read: one made by another Plugbay may have another form.
+
+    Those that are in `read` too have been read before.
+    """
+    known = {module.name: module for module in read.modules} if read else {}
 
     def reads(module: Module) -> bool:
+        if known.get(module.name) == module:
+            return True
         try:
             reports.decode(module.report)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -114,7 +120,7 @@ def _broken(refusal: Refusal) -> ModuleView:
         name=found.name,
         alias=refusal.trial.version.header.alias,
         digest="",
-        source=found.place.name,
+        source=found.path,
         report=Report(),
         problem=refusal.problem,
     )

@@ -39,6 +39,7 @@ class FolderWatch:
         self._changed = changed
         self._folders = frozenset(str(root) for root in self._roots)
         self._restart = asyncio.Event()
+        self._stopped = False
         self.working = True
         """False while changes cannot be noticed, because the system refuses or no folder is there."""
 
@@ -49,9 +50,14 @@ class FolderWatch:
             self._folders = wanted
             self._restart.set()
 
+    def stop(self) -> None:
+        """Makes `run` return soon."""
+        self._stopped = True
+        self._restart.set()
+
     async def run(self) -> None:
-        """Watches until it is cancelled."""
-        while True:
+        """Watches until it is stopped."""
+        while not self._stopped:
             self._restart = asyncio.Event()
             roots = self._identities()
             try:

@@ -140,7 +140,7 @@ class SqliteStore:
 
     def _put_bundle(self, data: bytes) -> str:
         digest = bundles.digest(data)
-        with self._file.step() as connection:
+        with self._file.step(hurry=True) as connection:  # it counts only once a module names it
             (latest,) = connection.execute("SELECT coalesce(max(kept), 0) FROM bundle").fetchone()
             known = connection.execute("UPDATE bundle SET kept = ? WHERE digest = ?", (latest + 1, digest)).rowcount
             if not known:

@@ -54,11 +54,16 @@ class SqliteFile:
         return self._connection
 
     @contextmanager
-    def step(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: all of it is kept, or, when anything is raised, nothing."""
+    def step(self, *, hurry: bool = False) -> Iterator[sqlite3.Connection]:
+        """One transaction: all of it is kept, or, when anything is raised, nothing.
+
+        `hurry` leaves it to the next step to wait for the disk, which takes milliseconds: what is kept
+        by then is kept by both or, after a power cut, by neither.
+        """
         connection = self.connection
         if not self._in_place():
             raise StoreUnavailable(f"{self._path} was removed or replaced while in use: restart Plugbay")
+        connection.execute(f"PRAGMA synchronous = {'NORMAL' if hurry else 'FULL'}")
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield connection
@@ -140,7 +145,6 @@ class SqliteFile:
         connection = sqlite3.connect(self._path, timeout=BUSY_SECS, isolation_level=None)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version > VERSION:
