@@ -10,11 +10,13 @@ import re
 from typing import Final
 
 from gateway.bad_request import BadRequest
+from settings import MAX_URL_PARMS
 
 PREFIX: Final = b"/rest/services/"
 MAX_PATH: Final = 4 * 1024
 """Bytes of a path at most."""
-MAX_SEGMENTS: Final = 64
+MAX_SEGMENTS: Final = MAX_URL_PARMS + 3
+"""Owner, module, API and the URL parameters."""
 MAX_SEGMENT: Final = 128
 """Characters of a segment at most."""
 

@@ -40,12 +40,8 @@ class Host:
         self._refusals: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Starts the admin pool. Raises LaunchFailed or ControlMissing."""
-        try:
-            await self._pool.start()
-        except BaseException:
-            await self.close(0)
-            raise
+        """Starts the admin pool. Raises LaunchFailed or ControlMissing; `close` ends what was started."""
+        await self._pool.start()
 
     def accept(self, call: Call, answer: Answer) -> None:
         """See calls.broker.CallHandler."""
