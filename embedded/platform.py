@@ -18,6 +18,7 @@ from calls.inprocess import InProcessBroker
 from catalogue.catalogue import Catalogue
 from catalogue.inspection import Inspection
 from embedded.banner import banner
+from embedded.runners_folder import runners_folder
 from gateway.app import Application
 from gateway.dataplane import DataPlane, Observers
 from gateway.deadlines import Bounds
@@ -90,7 +91,8 @@ class Platform:
         packages = Packages(settings.PLUGINS, settings.DATA_DIR)
         broker = InProcessBroker(settings.MAX_QUEUE, settings.MAX_QUEUE_TOTAL)
         launcher = ProcessLauncher(sys.executable, _admin_environ(self._environ))
-        host = Host(str(settings.ADMIN_UUID), launcher, store, packages, _pool_limits(settings))
+        folder = runners_folder(settings.DATA_DIR)
+        host = Host(str(settings.ADMIN_UUID), launcher, store, packages, folder, _pool_limits(settings))
         await packages.start()
         stack.push_async_callback(packages.close)
         stack.push_async_callback(host.close, settings.DRAIN_SECS)

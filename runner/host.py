@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-import tempfile
 from pathlib import Path
 
 from calls.broker import Answer
@@ -30,11 +29,13 @@ class Host:
         launcher: Launcher,
         source: ModuleSource,
         environment: Environment,
+        folder: Path,
         limits: PoolLimits,
     ) -> None:
+        """`folder` exists, belongs to this host alone, and is removed by `close`."""
         self._launcher = launcher
         self._limits = limits
-        self._folder = Path(tempfile.mkdtemp(prefix="plugbay-"))
+        self._folder = folder
         self._admin = admin
         self._pool = Pool(ADMIN_POOL, admin, Trust.ADMIN, launcher, source, environment, self._folder, limits)
         self._refusals: set[asyncio.Task[None]] = set()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,8 @@ class Embedded:
     def __init__(self, plugins: Path, data: Path, **settings: Any) -> None:
         self.plugins = plugins
         self.data = data
+        self.temporary = Path(tempfile.mkdtemp(prefix="pb-"))
+        """Its TMPDIR: short, because sockets lie in it."""
         self._log = data.parent / f"{data.name}.log"
         environ = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
         environ |= {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_", "PLUGBAY_"))}
@@ -35,6 +39,7 @@ class Embedded:
             "PLUGINS": str(plugins),
             "DATA_DIR": str(data),
             "GATEWAY_PORT": "0",
+            "TMPDIR": str(self.temporary),
             "ADMIN_UUID": ADMIN_UUID,
             "ADMIN_KEY": ADMIN_KEY,
         }
@@ -87,6 +92,9 @@ class Embedded:
         _, alive = psutil.wait_procs(processes, timeout=5)
         assert not alive, alive
         self._stderr.close()
+        if number != signal.SIGKILL:
+            assert not list(self.temporary.iterdir())
+        shutil.rmtree(self.temporary, ignore_errors=True)
         return status
 
     def path(self, path: str) -> str:

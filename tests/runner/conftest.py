@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -29,7 +30,9 @@ async def bench(pool_limits: PoolLimits) -> AsyncIterator[Bench]:
     before = set(kernel.descendants(os.getpid()))
     modules = Modules()
     environ = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
-    host = Host(OWNER, ProcessLauncher(sys.executable, environ), modules, NoPackages(), pool_limits)
+    host = Host(
+        OWNER, ProcessLauncher(sys.executable, environ), modules, NoPackages(), Path(tempfile.mkdtemp()), pool_limits
+    )
     await host.start()
     yield Bench(host, modules)
     await host.close(5)
