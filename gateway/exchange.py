@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from uvicorn._types import ASGIReceiveEvent
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from calls.call import new_call_id
@@ -50,6 +51,16 @@ class Exchange(RequestResponseCycle):
         if not self.keep_alive:
             self.transport.close()
         self.on_response()
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """The next piece of the body, or that the client is gone."""
+        if self.more_body or not self.message_event.is_set() or self.disconnected or self.response_complete:
+            return await super().receive()
+        # The request is complete. uvicorn would read on here, and hold no client back that sends more
+        # requests than are answered.
+        self.message_event.clear()
+        body, self.body = bytes(self.body), bytearray()
+        return {"type": "http.request", "body": body, "more_body": False}
 
     async def send_500_response(self) -> None:
         """The application raised or gave no answer; uvicorn has logged it."""

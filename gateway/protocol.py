@@ -62,7 +62,6 @@ class StrictProtocol(Receiving):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._deadlines.stop()
-        self.pipeline.clear()
         super().connection_lost(exc)
 
     def eof_received(self) -> None:

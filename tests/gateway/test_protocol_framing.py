@@ -36,7 +36,7 @@ TWO_READINGS = {
     "empty coding": POST + b"Transfer-Encoding:\r\n\r\n",
     "coding twice": POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked" + EMPTY_CHUNKED,
     "coding with GET": GET + b"Transfer-Encoding: xchunked" + EMPTY_CHUNKED,
-    "coding disguised by the body": POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n1d\r\n\r\n"
+    "coding disguised by the body": POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n1e\r\n\r\n"
     b"transfer-encoding: chunked\r\n\r\n0\r\n\r\n",
     "chunked in HTTP/1.0": b"POST / HTTP/1.0\r\n" + HOST + b"Transfer-Encoding: chunked" + EMPTY_CHUNKED,
     "length twice": POST + b"Content-Length: 1\r\nContent-Length: 1\r\n\r\nx",

@@ -123,7 +123,7 @@ def test_a_stopping_server_answers_what_runs_and_executes_nothing_more(server: S
 
 def test_a_client_that_leaves_frees_its_connection(server: StrictServer) -> None:
     with server.connect() as client:
-        client.sendall(WAIT + CANARY)
+        client.sendall(WAIT)
         assert server.running.acquire(timeout=TIMEOUT)
         client.shutdown(socket.SHUT_RDWR)
         server.wait_for_connections(0)
@@ -131,3 +131,14 @@ def test_a_client_that_leaves_frees_its_connection(server: StrictServer) -> None
     [answer, _] = server.talk(CANARY + BAD)
     assert answer.status == 200
     assert server.served == ["GET /wait", "GET /canary"]
+
+
+def test_a_stopping_server_closes_the_connection_of_a_request_it_still_receives(server: StrictServer) -> None:
+    with server.connect() as client, server.connect() as idle:
+        client.sendall(POST + b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+        assert client.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        server.stop()
+        assert read_all(idle) == b""
+        client.sendall(b"hello")
+        [answer] = answers(read_all(client))
+    assert (answer.json["body"], answer.headers["connection"]) == ("hello", "close")
