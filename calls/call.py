@@ -75,7 +75,8 @@ class Call(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     deadline: float
     """Unix time after which nobody waits for the answer."""
     payload: bytes
-    """Encoded `calls.payload.Arguments` (INVOKE) or the digest to inspect (INSPECT). Opaque in between."""
+    """INVOKE: encoded `calls.payload.Arguments`. INSPECT: MessagePack of the candidate modules, name → digest,
+    that can be imported besides the owner's own. Opaque in between."""
 
 
 class Reply(msgspec.Struct, frozen=True, array_like=True, kw_only=True):

@@ -89,6 +89,18 @@ async def test_neighbours_of_a_hung_function_go_on(bench: Bench) -> None:
     assert (await hung).outcome is Outcome.TIMED_OUT
 
 
+async def test_a_worker_has_no_descriptor_but_its_own(bench: Bench) -> None:
+    bench.modules.put(
+        "look",
+        source(
+            "return sorted(os.readlink('/proc/self/fd/' + n).split(':')[0] for n in os.listdir('/proc/self/fd') if os.path.lexists('/proc/self/fd/' + n))"
+        ),
+    )
+    kinds = await bench.value("look", "run")
+    assert kinds.count("socket") == 1, kinds
+    assert not [kind for kind in kinds if kind.startswith("/") and "/dev/null" not in kind and "/proc/" not in kind]
+
+
 async def test_what_a_function_prints_is_its_calls_log(bench: Bench) -> None:
     bench.modules.put(
         "talk",
