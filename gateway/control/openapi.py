@@ -1,11 +1,10 @@
 """The OpenAPI document of the platform: the control plane's from its routes, the data plane's by hand.
 
-`python -m gateway.control.openapi` prints it; `docs/openapi.json` is that output.
+`python -m gateway.control` prints it; `docs/openapi.json` is that output.
 """
 
 from __future__ import annotations
 
-import json
 import tomllib
 from typing import Any, Final
 
@@ -149,14 +148,3 @@ def _as_version_3_0(node: Any) -> Any:
             # What stands beside a reference counts for nothing in 3.0.
             said |= {"allOf": others} if "$ref" in others[0] else others[0]
     return said
-
-
-def main() -> None:
-    """Prints the document."""
-    from gateway.control.app import routes_alone
-
-    print(json.dumps(document(routes_alone()), indent=2, ensure_ascii=False))
-
-
-if __name__ == "__main__":
-    main()
