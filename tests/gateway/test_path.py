@@ -82,6 +82,7 @@ def test_paths_with_another_reading_are_refused_saying_where(path: bytes, proble
         (b"/" + b"x" * 129, "128 characters"),
         (b"/x" * 104, "103 segments"),
         (b"/x" * 10_000, "4096 bytes"),
+        ((b"/" + b"x" * 127) * 32, "4096 bytes"),
         (b"/" + b"x" * 65536, "4096 bytes"),
         (b"/" + b"/" * 65536, "4096 bytes"),
         (b"/" + b"%" * 65536, "4096 bytes"),
