@@ -12,6 +12,7 @@ import uvloop
 
 import settings
 from embedded.first_start import generate_secrets
+from embedded.resources import give_back_large_blocks, other_files, room_for_connections
 
 EX_CONFIG: Final = 78
 """Exit status for wrong settings (sysexits.h)."""
@@ -25,11 +26,21 @@ def main() -> int:
         for folder in chosen.PLUGINS:
             if not folder.is_dir():
                 raise settings.BadSettings(f"PLUGINS: folder {folder} is not there: create it, or name another in .env")
+        connections = room_for_connections(chosen.MAX_CONNECTIONS, other_files(chosen))
         listener = listen(chosen.GATEWAY_HOST, chosen.GATEWAY_PORT)
     except settings.BadSettings as error:
         return fail(str(error))
     except OSError as error:
         return fail(f".env.local cannot be written: {error.strerror}: {error.filename}")
+
+    if connections < chosen.MAX_CONNECTIONS:
+        print(
+            f"plugbay: MAX_CONNECTIONS: {connections} and not {chosen.MAX_CONNECTIONS}, "
+            "because this process may not open more files: raise its limit (ulimit -Hn)",
+            file=sys.stderr,
+        )
+        chosen = chosen.model_copy(update={"MAX_CONNECTIONS": connections})
+    give_back_large_blocks()
 
     # Only now: the platform's imports take most of the start, and wrong settings should not wait for them.
     from embedded.platform import Platform, StartFailed

@@ -1,8 +1,10 @@
-"""The gateway's one ASGI application: the data plane under `/rest/`, the control plane elsewhere."""
+"""The gateway's one ASGI application: the data plane under `/rest/services/`, the control plane elsewhere."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from gateway.path import PREFIX
 
 
 class Application:
@@ -14,7 +16,8 @@ class Application:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """See the ASGI specification, version 3.0."""
-        if scope["type"] == "http" and scope["raw_path"].startswith(b"/rest/"):
+        path = scope["raw_path"] if scope["type"] == "http" else b""
+        if path.startswith(PREFIX) or path == PREFIX[:-1]:
             await self._data(scope, receive, send)
         else:
             await self._control(scope, receive, send)

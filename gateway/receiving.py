@@ -19,6 +19,9 @@ from gateway.exchange import Exchange
 
 MAX_TARGET: Final = 8 * 1024
 """Bytes of a request target at most."""
+FRAMING_BYTES: Final = 64 * 1024
+FRAMING_FACTOR: Final = 8
+"""What the framing of a body's chunks may take: so many bytes, and so many more for each byte of the body."""
 
 
 class Part(enum.Enum):
@@ -56,6 +59,8 @@ class Receiving(HttpToolsProtocol):
         """What it was given of the present head, not counting that chunk."""
         self._max_headers = self.bounds.max_headers
         self._body_bytes = 0
+        self._wire_bytes = 0
+        """What the parser was given of the present body, with its framing, since the chunk it began in."""
         self._fields: list[tuple[bytes, bytes]] | None = None
         self._noted: dict[bytes, bytes] = {}
         self._host: bytes | None = None
@@ -71,16 +76,19 @@ class Receiving(HttpToolsProtocol):
 
     def feed(self, data: bytes) -> None:
         """Parses what was received. Raises HttpParserError, also around the BadRequest of a callback,
-        and BadRequest for a head that grows too large."""
+        and BadRequest for a head or a framing that grows too large."""
         if self.part is HEAD:
             self._head_bytes += len(data)
             self._raw += data
         else:
             self._raw = data
+            self._wire_bytes += len(data)
         self.parser.feed_data(data)
         if self.part is HEAD:
             self._check_head_size(self._head_bytes)
         else:
+            if self.part is BODY and self._wire_bytes > FRAMING_BYTES + FRAMING_FACTOR * self._body_bytes:
+                raise BadRequest(400, "the framing of the chunks is larger than they are")
             self._raw = b""
 
     def on_message_begin(self) -> None:
@@ -162,6 +170,7 @@ class Receiving(HttpToolsProtocol):
         exchange.persistent = persistent
         self._fields = None
         self._body_bytes = 0
+        self._wire_bytes = 0
         self.part = BODY
         if expects:
             self.begin(exchange)
