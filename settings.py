@@ -67,6 +67,17 @@ class Settings(BaseModel):
         default=0, ge=0, le=1024 * 1024, description="MiB of address space per worker; 0: no limit"
     )
 
+    PREWARMED_RUNNERS: int = Field(
+        default=2, ge=0, le=1000, description="Runners kept ready for tenants that have none yet"
+    )
+    MAX_TENANT_RUNNERS: int = Field(default=32, ge=1, le=10_000, description="Runners of all tenants together")
+    TENANT_IDLE_SECS: float = Field(
+        default=600, gt=0, le=86400, description="Seconds without a call after which a tenant's runner ends"
+    )
+    TENANT_STARTS_PER_MINUTE: int = Field(
+        default=10, ge=1, le=1000, description="Runners one tenant may use up in a minute"
+    )
+
     MAX_FUNCTION_SECS: float = Field(
         default=30, gt=0, le=86400, description="Seconds a function may run; endpoints may ask for less, not for more"
     )

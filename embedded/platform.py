@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import importlib
 import logging
 import re
@@ -33,6 +34,7 @@ from runner.packages import Packages
 from runner.pool import PoolLimits
 from runner.process import ProcessLauncher
 from runner.runner import Limits
+from runner.tenants import TenantLimits
 from runner.worker import kernel
 from settings import MIB, Settings
 from store.contract import StoreUnavailable
@@ -92,7 +94,15 @@ class Platform:
         broker = InProcessBroker(settings.MAX_QUEUE, settings.MAX_QUEUE_TOTAL)
         launcher = ProcessLauncher(sys.executable, _admin_environ(self._environ))
         folder = runners_folder(settings.DATA_DIR)
-        host = Host(str(settings.ADMIN_UUID), launcher, store, packages, folder, _pool_limits(settings))
+        host = Host(
+            str(settings.ADMIN_UUID),
+            launcher,
+            store,
+            packages,
+            folder,
+            _pool_limits(settings),
+            _tenant_limits(settings),
+        )
         await packages.start()
         stack.push_async_callback(packages.close)
         stack.push_async_callback(host.close, settings.DRAIN_SECS)
@@ -189,6 +199,16 @@ def _pool_limits(settings: Settings) -> PoolLimits:
             max_log=settings.MAX_LOG_BYTES,
             memory_bytes=settings.WORKER_MEMORY_MB * MIB,
         ),
+    )
+
+
+def _tenant_limits(settings: Settings) -> TenantLimits:
+    return TenantLimits(
+        prewarmed=settings.PREWARMED_RUNNERS,
+        max_runners=settings.MAX_TENANT_RUNNERS,
+        idle_secs=settings.TENANT_IDLE_SECS,
+        starts_per_minute=settings.TENANT_STARTS_PER_MINUTE,
+        pool=dataclasses.replace(_pool_limits(settings), runners=1, max_runners=1, warm_workers=1),
     )
 
 

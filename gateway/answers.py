@@ -11,7 +11,7 @@ from calls.call import Outcome, Reply
 from catalogue.index import Ambiguous, Broken, NotFound, Target
 from gateway import outcomes
 from gateway.bad_request import BadRequest
-from gateway.headers import InvalidHeader, response_headers
+from gateway.headers import InvalidHeader, response_headers, valid_status
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -124,6 +124,8 @@ def of_reply(reply: Reply, target: Target, owner: str, own_prefix: str | None) -
     media_type = reply.media_type if reply.outcome is Outcome.RESPONSE else "application/json"
     try:
         asked = tuple(response_headers(reply.headers, media_type=media_type, own_prefix=own_prefix))
+        if not valid_status(outcomes.status_of(reply)):
+            raise InvalidHeader(f"invalid status: {reply.status}")
     except InvalidHeader as error:
         invalid = msgspec.structs.replace(reply, outcome=Outcome.RAISED, payload=str(error).encode(), headers=())
         return of_reply(invalid, target, owner, own_prefix)

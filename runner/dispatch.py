@@ -31,6 +31,8 @@ class Dispatcher:
         self.quiet = asyncio.Event()
         """Set while no accepted call is unanswered."""
         self.quiet.set()
+        self.cold_until = 0.0
+        """Monotonic time at which the owner's first worker was there: what was accepted before, waited for it."""
         self.refusal: str | None = None
         """Why calls cannot be run at present; waiting ones are then told so when their time is up."""
         self._max_queue_secs = max_queue_secs
@@ -75,6 +77,7 @@ class Dispatcher:
         worker = self._choose(job)
         if worker is None:
             return False
+        job.bind = max(0.0, self.cold_until - job.accepted)
         worker.run(job)
         return True
 
@@ -129,6 +132,8 @@ class Dispatcher:
         if not worker.busy:
             self._unshare(worker)
             self.idle.append(worker)
+        if not self.cold_until:
+            self.cold_until = time.monotonic()
         if self._queue:
             self.advance()
 

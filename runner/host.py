@@ -8,16 +8,30 @@ import shutil
 from pathlib import Path
 
 from calls.broker import Answer
-from calls.call import Call, Outcome
+from calls.call import Call
 from calls.pools import PoolStatus, UnknownPool
 from runner.job import Job
-from runner.launcher import ControlMissing, Launcher, LaunchFailed, Trust
+from runner.launcher import Launcher, LaunchFailed, Trust
 from runner.modules import ModuleSource
 from runner.pool import Environment, Pool, PoolLimits
+from runner.stock import PREWARMED
+from runner.tenants import TenantLimits, TenantPools
 
 log = logging.getLogger("plugbay.runner")
 
 ADMIN_POOL = "admin"
+
+
+class NoEnvironment:
+    """Nothing besides the modules: see runner.pool.Environment."""
+
+    def variables(self) -> dict[str, str]:
+        """See Environment."""
+        return {}
+
+    def packages(self) -> list[str]:
+        """See Environment."""
+        return []
 
 
 class Host:
@@ -31,18 +45,18 @@ class Host:
         environment: Environment,
         folder: Path,
         limits: PoolLimits,
+        tenants: TenantLimits,
     ) -> None:
         """`folder` exists, belongs to this host alone, and is removed by `close`."""
-        self._launcher = launcher
-        self._limits = limits
         self._folder = folder
         self._admin = admin
         self._pool = Pool(ADMIN_POOL, admin, Trust.ADMIN, launcher, source, environment, self._folder, limits)
-        self._refusals: set[asyncio.Task[None]] = set()
+        self._tenants = TenantPools(launcher, source, NoEnvironment(), self._folder, tenants)
 
     async def start(self) -> None:
         """Starts the admin pool. Raises LaunchFailed or ControlMissing; `close` ends what was started."""
         await self._pool.start()
+        await self._tenants.start()
 
     def accept(self, call: Call, answer: Answer) -> None:
         """See calls.broker.CallHandler."""
@@ -50,21 +64,14 @@ class Host:
         if call.owner == self._admin:
             self._pool.accept(job)
         else:
-            task = asyncio.get_running_loop().create_task(self._refuse(job))
-            self._refusals.add(task)
-            task.add_done_callback(self._refusals.discard)
-
-    async def _refuse(self, job: Job) -> None:
-        try:
-            await self._launcher.check(Trust.TENANT)
-            job.finish(Outcome.UNAVAILABLE, "this host runs no tenants")
-        except ControlMissing as error:
-            job.finish(Outcome.UNAVAILABLE, str(error), retry_after=60)
+            self._tenants.accept(job)
 
     def changed(self, owner: str, revision: int) -> None:
         """An owner's module set has a new revision: its workers are replaced ahead of the next call."""
         if owner == self._admin:
             self._pool.prepare(revision)
+        else:
+            self._tenants.changed(owner, revision)
 
     def renew_admin(self) -> None:
         """The admin's packages have changed: its workers are replaced."""
@@ -72,10 +79,12 @@ class Host:
 
     def pools(self) -> list[PoolStatus]:
         """See calls.pools.PoolControl."""
-        return [self._pool.status()]
+        return [self._pool.status(), *self._tenants.statuses()]
 
     async def scale(self, pool: str, size: int) -> PoolStatus:
         """See calls.pools.PoolControl."""
+        if pool == PREWARMED:
+            return self._tenants.prewarm(size)
         if pool != ADMIN_POOL:
             raise UnknownPool(pool)
         try:
@@ -86,6 +95,5 @@ class Host:
 
     async def close(self, seconds: float) -> None:
         """Lets calls finish for so long, then ends every runner; nothing of them is left."""
-        await self._pool.close(seconds)
-        await asyncio.gather(*self._refusals)
+        await asyncio.gather(self._pool.close(seconds), self._tenants.close(seconds))
         shutil.rmtree(self._folder, ignore_errors=True)

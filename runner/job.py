@@ -12,11 +12,13 @@ from calls.call import Call, Outcome, Reply
 class Job:
     """A call with its answer owed. It is answered exactly once; later answers are dropped."""
 
-    __slots__ = ("_answer", "accepted", "answered", "call", "on_answered", "started")
+    __slots__ = ("_answer", "accepted", "answered", "bind", "call", "on_answered", "started")
 
     def __init__(self, call: Call, answer: Answer) -> None:
         self.call = call
         self.accepted = time.monotonic()
+        self.bind = 0.0
+        """Seconds of its waiting that went into getting its owner a first runner."""
         self.started = 0.0
         self.answered = False
         self._answer = answer
@@ -37,15 +39,16 @@ class Job:
                 retry_after=retry_after,
                 log=log,
                 queue=queue,
+                bind=self.bind,
                 run=run,
             )
         )
 
     def times(self) -> tuple[float, float]:
-        """Seconds spent waiting, and running."""
+        """Seconds spent waiting besides `bind`, and running."""
         now = time.monotonic()
         started = self.started or now
-        return started - self.accepted, now - started
+        return started - self.accepted - self.bind, now - started
 
     def reply(self, reply: Reply) -> None:
         """Answers."""

@@ -61,6 +61,13 @@ class Environment(Protocol):
         """Folders with third-party packages."""
 
 
+class Supply(Protocol):
+    """Prewarmed runners, and leave to start others."""
+
+    def take(self) -> Runner | None:
+        """A prewarmed runner to bind at once; None: start one. Raises LaunchFailed when neither is allowed now."""
+
+
 class Pool:
     """Runs the calls of one owner."""
 
@@ -74,9 +81,12 @@ class Pool:
         environment: Environment,
         folder: Path,
         limits: PoolLimits,
+        supply: Supply | None = None,
     ) -> None:
+        """`supply`: where a runner comes from that need not be started here."""
         self.name = name
         self.owner = owner
+        self._supply = supply
         self._trust = trust
         self._launcher = launcher
         self._environment = environment
@@ -120,6 +130,20 @@ class Pool:
             if worker.revision < self._modules.revision:
                 worker.retire()
         self._dispatcher.advance()
+
+    @property
+    def runners(self) -> int:
+        """Runners there are, whatever their state."""
+        return len(self._runners)
+
+    @property
+    def quiet(self) -> bool:
+        """No accepted call is unanswered."""
+        return self._dispatcher.quiet.is_set()
+
+    def refuse_waiting(self, reason: str) -> None:
+        """Answers every waiting call as not run."""
+        self._dispatcher.refuse_waiting(reason)
 
     def renew(self) -> None:
         """Replaces every worker as soon as its calls are answered: its packages or variables have changed."""
@@ -217,16 +241,30 @@ class Pool:
     async def _start_runner(self) -> None:
         if self._closing.is_set():
             raise LaunchFailed("the platform is shutting down")
-        runner = Runner(self, self._launcher, self._folder, self._trust, self._limits.runner)
-        self._runners.append(runner)
-        try:
-            await runner.start(self.owner)
-        except (LaunchFailed, ControlMissing) as error:
-            self._dispatcher.refusal = str(error)
-            raise
+        runner = self._take()
+        if runner is None:
+            runner = Runner(self, self._launcher, self._folder, self._trust, self._limits.runner)
+            self._runners.append(runner)
+            try:
+                await runner.start()
+            except (LaunchFailed, ControlMissing) as error:
+                self._dispatcher.refusal = str(error)
+                raise
+        else:
+            self._runners.append(runner)
+        runner.bind(self.owner, self)
         self._dispatcher.refusal = None
         self._keep_warm(runner)
         self._inspector.advance()
+
+    def _take(self) -> Runner | None:
+        if self._supply is None:
+            return None
+        try:
+            return self._supply.take()
+        except LaunchFailed as error:
+            self._dispatcher.refusal = str(error)
+            raise
 
     async def _replace_runner(self, delay: float) -> None:
         try:

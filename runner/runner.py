@@ -111,8 +111,8 @@ class Runner:
 
     # Beginning and end.
 
-    async def start(self, owner: str) -> None:
-        """Launches the runner and binds it. Raises LaunchFailed or ControlMissing, and nothing is left."""
+    async def start(self) -> None:
+        """Launches the runner; nobody owns it yet. Raises LaunchFailed or ControlMissing, and nothing is left."""
         try:
             self._folder.mkdir(mode=0o700, parents=True)
             address = self._folder / "host.sock"
@@ -138,12 +138,20 @@ class Runner:
         except TimeoutError:
             await self._abandon("it did not report in time")
             raise LaunchFailed(f"a runner did not report within {START_SECS:g} s") from None
+        except OSError as error:  # no more open files, or no room on the disk
+            await self._abandon(str(error))
+            raise LaunchFailed(f"a runner could not be started: {error}") from error
         except BaseException as error:
             await self._abandon(str(error) or type(error).__name__)
             raise
         if self.life.over:
             raise LaunchFailed(self.life.reason)
+        self.life.move(State.PREWARMED, "its zygote has reported")
+
+    def bind(self, owner: str, pool: Owner) -> None:
+        """Gives the runner to its owner's pool, for the rest of its life."""
         self.life.bind(owner)
+        self._owner = pool
 
     async def _abandon(self, reason: str) -> None:
         self._end(State.FAILED, reason)

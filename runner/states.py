@@ -1,10 +1,10 @@
 """The state machine of a runner. Every transition of every kind goes through `Lifecycle.move`.
 
     starting → prewarmed → bound → draining → stopped        failed: from any state but stopped
-        └──────────────────┴────────↗
+                   └─────────────────↗
 
-An admin runner is bound at its start: its owner is the admin. Busy and idle are derived from calls
-in flight, not states.
+An admin's runner is bound as soon as it is prewarmed. Busy and idle are derived from calls in flight,
+not states.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class State(enum.StrEnum):
 
 
 MOVES: Final[dict[State, frozenset[State]]] = {
-    State.STARTING: frozenset({State.PREWARMED, State.BOUND, State.DRAINING, State.FAILED}),
+    State.STARTING: frozenset({State.PREWARMED, State.FAILED}),
     State.PREWARMED: frozenset({State.BOUND, State.DRAINING, State.FAILED}),
     State.BOUND: frozenset({State.DRAINING, State.FAILED}),
     State.DRAINING: frozenset({State.STOPPED, State.FAILED}),

@@ -117,6 +117,7 @@ class WorkerProcess:
                 log=frame.log,
                 log_truncated=frame.log_truncated,
                 queue=queue,
+                bind=job.bind,
                 run=run,
             )
         )

@@ -14,6 +14,7 @@ from calls.call import Call, Kind, Outcome, Reply, new_call_id
 from runner.host import Host
 from runner.pool import PoolLimits
 from runner.runner import Limits
+from runner.tenants import TenantLimits
 from store.contract import Module, ModuleSet
 
 OWNER = "4a1bf01e-0693-48c5-a52b-fc275205c1d8"
@@ -163,6 +164,18 @@ def limits(**changes: Any) -> PoolLimits:
         "runner": Limits(workers=4, max_log=4096, memory_bytes=0),
     }
     return PoolLimits(**(usual | changes))
+
+
+def tenants(**changes: Any) -> TenantLimits:
+    """Bounds of tenants for a test."""
+    usual: dict[str, Any] = {
+        "prewarmed": 1,
+        "max_runners": 4,
+        "idle_secs": 60,
+        "starts_per_minute": 10,
+        "pool": limits(warm_workers=1, max_runners=1),
+    }
+    return TenantLimits(**(usual | changes))
 
 
 async def until(condition: Callable[[], bool]) -> None:

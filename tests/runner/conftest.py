@@ -14,7 +14,7 @@ from runner.host import Host
 from runner.pool import PoolLimits
 from runner.process import ProcessLauncher
 from runner.worker import kernel
-from tests.runner.bench import OWNER, Bench, Modules, NoPackages, limits
+from tests.runner.bench import OWNER, Bench, Modules, NoPackages, limits, tenants
 
 
 @pytest.fixture
@@ -31,7 +31,13 @@ async def bench(pool_limits: PoolLimits) -> AsyncIterator[Bench]:
     modules = Modules()
     environ = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
     host = Host(
-        OWNER, ProcessLauncher(sys.executable, environ), modules, NoPackages(), Path(tempfile.mkdtemp()), pool_limits
+        OWNER,
+        ProcessLauncher(sys.executable, environ),
+        modules,
+        NoPackages(),
+        Path(tempfile.mkdtemp()),
+        pool_limits,
+        tenants(),
     )
     await host.start()
     yield Bench(host, modules)

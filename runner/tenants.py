@@ -1,0 +1,201 @@
+"""The pools of tenants: made by a tenant's first call, ended when it has not called for long.
+
+A runner belongs to one tenant for its whole life; what ends with a pool is destroyed, never given away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from calls.call import Outcome
+from calls.pools import PoolStatus
+from runner.job import Job
+from runner.launcher import ControlMissing, Launcher, LaunchFailed, Trust
+from runner.modules import ModuleSource
+from runner.pool import Environment, Pool, PoolLimits
+from runner.runner import Runner
+from runner.stock import Stock
+
+log = logging.getLogger("plugbay.runner")
+
+_MINUTE: Final = 60.0
+
+
+@dataclass(frozen=True)
+class TenantLimits:
+    """Bounds of all tenants' pools together, and of each."""
+
+    prewarmed: int
+    """Runners kept ready for whoever calls first."""
+    max_runners: int
+    """Runners of all tenants, prewarmed ones included."""
+    idle_secs: float
+    """Seconds without a call after which a tenant's runners end."""
+    starts_per_minute: int
+    """Runners one tenant may use up in a minute."""
+    pool: PoolLimits
+
+
+class StartBudget:
+    """A token bucket per tenant: what a tenant that kills its runners may cost the machine."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._per_minute = per_minute
+        self._buckets: dict[str, tuple[float, float]] = {}
+
+    def charge(self, owner: str) -> None:
+        """One more start. Raises LaunchFailed when the tenant has used up its starts."""
+        now = time.monotonic()
+        left, then = self._buckets.get(owner, (float(self._per_minute), now))
+        left = min(self._per_minute, left + (now - then) * self._per_minute / _MINUTE)
+        if left < 1:
+            raise LaunchFailed(f"the runners of this tenant were started {self._per_minute} times within a minute")
+        self._buckets[owner] = (left - 1, now)
+        full = [name for name, (_, when) in self._buckets.items() if now - when > _MINUTE]
+        for name in full:  # a full bucket says the same as none
+            del self._buckets[name]
+
+
+class TenantPools:
+    """All pools of tenants on this host."""
+
+    def __init__(
+        self, launcher: Launcher, source: ModuleSource, environment: Environment, folder: Path, limits: TenantLimits
+    ) -> None:
+        self._launcher = launcher
+        self._source = source
+        self._environment = environment
+        self._folder = folder
+        self._limits = limits
+        self._stock = Stock(limits.prewarmed, self._new_runner, self._has_room)
+        self._budget = StartBudget(limits.starts_per_minute)
+        self._pools: dict[str, Pool] = {}
+        self._used: dict[str, float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Begins to prewarm, when tenants' code can be run safely here."""
+        try:
+            await self._launcher.check(Trust.TENANT)
+        except ControlMissing as error:
+            log.warning("modules of tenants will not run: %s", error)
+        else:
+            self._stock.fill()
+
+    def _new_runner(self, stock: Stock) -> Runner:
+        return Runner(stock, self._launcher, self._folder, Trust.TENANT, self._limits.pool.runner)
+
+    def _has_room(self) -> bool:
+        # A pool that was just opened has no runner yet, but takes the place of one.
+        taken = sum(max(1, pool.runners) for pool in self._pools.values())
+        return len(self._stock) + taken < self._limits.max_runners
+
+    def accept(self, job: Job) -> None:
+        """Takes one call of a tenant; it is answered whatever happens."""
+        owner = job.call.owner
+        pool = self._pools.get(owner)
+        if pool is None:
+            if not len(self._stock) and not self._has_room() and not self._make_room():
+                full = f"all {self._limits.max_runners} runners for tenants are in use (MAX_TENANT_RUNNERS)"
+                job.finish(Outcome.UNAVAILABLE, full)
+                return
+            pool = self._open(owner)
+        self._used[owner] = time.monotonic()
+        pool.accept(job)
+
+    def _open(self, owner: str) -> Pool:
+        pool = self._pools[owner] = Pool(
+            owner,
+            owner,
+            Trust.TENANT,
+            self._launcher,
+            self._source,
+            self._environment,
+            self._folder,
+            self._limits.pool,
+            _Supply(self._stock, self._budget, owner),
+        )
+        self._own(self._start(owner, pool))
+        return pool
+
+    async def _start(self, owner: str, pool: Pool) -> None:
+        try:
+            await self._launcher.check(Trust.TENANT)
+            await pool.start()
+        except (LaunchFailed, ControlMissing) as error:
+            pool.refuse_waiting(str(error))
+            self._forget(owner)
+            await pool.close(0)
+        else:
+            asyncio.get_running_loop().call_later(self._limits.idle_secs, self._expire, owner, pool)
+
+    def _expire(self, owner: str, pool: Pool) -> None:
+        """Ends a pool that is not used any more; looks again later at one that is."""
+        if self._pools.get(owner) is not pool:
+            return
+        left = self._used[owner] + self._limits.idle_secs - time.monotonic()
+        if left > 0 or not pool.quiet:
+            asyncio.get_running_loop().call_later(max(left, 1.0), self._expire, owner, pool)
+        else:
+            self._end(owner)
+
+    def _make_room(self) -> bool:
+        """Ends the pool that was not used for the longest time, if any is quiet."""
+        quiet = [owner for owner, pool in self._pools.items() if pool.quiet]
+        if quiet:
+            self._end(min(quiet, key=self._used.__getitem__))
+        return bool(quiet)
+
+    def _end(self, owner: str) -> None:
+        self._own(self._forget(owner).close(0))
+
+    def _forget(self, owner: str) -> Pool:
+        del self._used[owner]
+        return self._pools.pop(owner)
+
+    def changed(self, owner: str, revision: int) -> None:
+        """A tenant's module set has a new revision."""
+        if pool := self._pools.get(owner):
+            pool.prepare(revision)
+
+    def statuses(self) -> list[PoolStatus]:
+        """The stock, then every pool."""
+        return [self._stock.status(), *(pool.status() for pool in self._pools.values())]
+
+    def prewarm(self, size: int) -> PoolStatus:
+        """Keeps so many prewarmed runners. Raises ValueError naming the bound."""
+        if not 0 <= size <= self._limits.max_runners:
+            raise ValueError(f"size must be between 0 and {self._limits.max_runners} (MAX_TENANT_RUNNERS)")
+        self._stock.resize(size)
+        return self._stock.status()
+
+    async def close(self, seconds: float) -> None:
+        """Lets calls finish for so long, then ends every runner."""
+        await asyncio.gather(self._stock.close(), *(self._forget(owner).close(seconds) for owner in list(self._pools)))
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _own(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+class _Supply:
+    """The stock, as one tenant may use it."""
+
+    def __init__(self, stock: Stock, budget: StartBudget, owner: str) -> None:
+        self._stock = stock
+        self._budget = budget
+        self._owner = owner
+
+    def take(self) -> Runner | None:
+        """See runner.pool.Supply."""
+        self._budget.charge(self._owner)
+        return self._stock.take()
