@@ -1,4 +1,4 @@
-"""The broker contract: calls go to a runner host, replies come back. Kinds: `inprocess`."""
+"""The broker contract: calls go to a runner host, replies come back. Kinds: `inprocess`, `redis`."""
 
 from __future__ import annotations
 
@@ -36,24 +36,20 @@ class CallHandler(Protocol):
 
 
 class Broker(Protocol):
-    """Carries each call at most once and completes each submission exactly once.
+    """Carries each call at most once and completes each submission exactly once. This is the gateway's end;
+    each kind has its own way to attach a host.
 
     - `submit` returns at once. Its answer arrives on the event loop that submitted, at the latest
       one second after the call's deadline, whatever happened to the host in between.
     - A call that nobody runs (its deadline passed in a queue) is answered UNAVAILABLE.
     - Unanswered calls are bounded per owner and in all; above that `submit` raises Refused and
       the call was not queued.
-    - When a host detaches or dies, its unanswered calls are answered DIED at once.
+    - When a host detaches or dies, its unanswered calls are answered at once: DIED, and inspections, which
+      change nothing and may be asked for again, UNAVAILABLE.
     """
 
     def submit(self, call: Call, answer: Answer) -> None:
         """Sends one call. Raises Refused when a bound is reached or no host is attached."""
-
-    def attach(self, host: str, handler: CallHandler) -> None:
-        """Registers a runner host under its incarnation id."""
-
-    def detach(self, host: str) -> None:
-        """Takes a host away; its unanswered calls are answered DIED."""
 
     @property
     def unanswered(self) -> int:

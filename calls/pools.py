@@ -41,12 +41,16 @@ class UnknownPool(Exception):
     """There is no pool of this name."""
 
 
+class PoolsUnavailable(Exception):
+    """No runner host carries the order out now; the message says why."""
+
+
 class PoolControl(Protocol):
-    """Seeing and scaling pools."""
+    """Seeing and scaling pools. With several hosts, pools of one name count as one."""
 
     def pools(self) -> list[PoolStatus]:
         """All pools, the admin's first."""
 
     async def scale(self, pool: str, size: int) -> PoolStatus:
         """Sets the runners wanted and returns when they are there, or draining. No call is lost.
-        Raises UnknownPool, or ValueError naming the bound."""
+        Raises UnknownPool, PoolsUnavailable, or ValueError naming the bound."""

@@ -32,6 +32,7 @@ def _on_path(name: str) -> bool:
 
 NEEDS = {
     "node": Need("nodejs", _program("node")),
+    "redis": Need("redis-server", _program("redis-server")),
     "shellcheck": Need("shellcheck", _program("shellcheck")),
 }
 

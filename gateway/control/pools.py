@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query
 
-from calls.pools import UnknownPool
+from calls.pools import PoolsUnavailable, UnknownPool
 from gateway.control import models
 from gateway.control.errors import Rejected
 from gateway.control.services import Wired
@@ -37,4 +37,6 @@ async def scale_pool(
         raise Rejected(404, f"There is no pool {name}.", field="name") from error
     except ValueError as error:
         raise Rejected(422, str(error), field="size") from error
+    except PoolsUnavailable as error:
+        raise Rejected(503, str(error), field="name", retry_after=1) from error
     return models.Pool.model_validate(pool)

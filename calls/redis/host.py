@@ -1,0 +1,252 @@
+"""The runner host's end of broker kind `redis`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from calls.broker import CallHandler, Refused
+from calls.call import Call, Outcome, Reply
+from calls.pools import PoolControl
+from calls.redis import wire
+from calls.redis.keys import GATEWAY, HOST, MAX_PEERS, TTL_TICKS
+from calls.redis.link import Link
+from calls.redis.scaling import Orders
+from calls.redis.turns import Turns
+
+log = logging.getLogger("plugbay.broker")
+
+_BATCH: Final = 64
+"""Calls given to the pools before the event loop may do something else."""
+_LEAVING_TICKS: Final = 2
+"""Ticks for which calls may still arrive after gateways were told that none should."""
+
+
+@dataclass(frozen=True)
+class HostBounds:
+    """What one host takes upon itself."""
+
+    capacity: int
+    """Calls it runs well at once, which is the workers it can have: above its share, the next host gets them."""
+    slots: int
+    """Calls given to the pools at once; one owner has at most as many as are free, so at most half of them."""
+    max_owner: int
+    """Unanswered calls of one owner, of all gateways."""
+    max_total: int
+    """Unanswered calls in all."""
+    call: wire.CallBounds
+
+
+class _Held:
+    """A call on this host, until it is answered."""
+
+    __slots__ = ("call", "gateway")
+
+    def __init__(self, call: Call, gateway: str) -> None:
+        self.call = call
+        self.gateway = gateway
+        """Incarnation that waits for the answer; empty when nobody does any more."""
+
+
+class RedisHost:
+    """Attaches a runner host to all gateways under a name that stays the same when it is restarted, and that
+    no other host has. Calls in the pools go on when Redis is lost, but nobody waits for them any more."""
+
+    def __init__(self, url: str, name: str, handler: CallHandler, pools: PoolControl, bounds: HostBounds) -> None:
+        """Raises BadAddress, or Forged for a name that cannot be one."""
+        wire.check_host_name(name)
+        self._name = name
+        self._handler = handler
+        self._pools = pools
+        self._bounds = bounds
+        self._state = wire.HostState.SERVING
+        self._started = 0.0
+        self._turns: Turns[_Held] = Turns(bounds.slots, bounds.max_owner, bounds.max_total)
+        self._held: dict[str, _Held] = {}
+        self._gateways: dict[str, int] = {}
+        """Living ones, with the tick at which each was heard last."""
+        self._pumping = False
+        self._expired = 0
+        self._drained_at: int | None = None
+        self._quiet = asyncio.Event()
+        self._link = Link(url, HOST, self)
+        self._orders = Orders(pools, self._link)
+        self._loop = asyncio.get_running_loop()
+
+    async def open(self) -> None:
+        """Connects and takes calls. A Redis that is away is waited for in the background. Raises Unfit."""
+        await self._link.open()
+
+    async def drain(self, seconds: float) -> None:
+        """Sends new calls elsewhere; returns when those here are answered or nobody
+        waits for them any more, or after so many seconds."""
+        self._state = wire.HostState.DRAINING
+        if not self._link.incarnation:
+            return
+        self._drained_at = self._link.ticks
+        self._quiet.clear()
+        self._link.beat()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._quiet.wait()
+        except TimeoutError:
+            log.warning("host %s: %d calls are cut short after %g s", self._name, len(self._held), seconds)
+
+    async def close(self) -> None:
+        """Takes the host away; what is unanswered is answered as lost."""
+        self._state = wire.HostState.GONE
+        await self._orders.close()
+        self._link.beat()
+        await self._link.close()
+
+    # calls.redis.link.Member
+
+    def joined(self) -> None:
+        """See Member."""
+        self._started = time.time()
+
+    def left(self, why: str) -> None:  # noqa: ARG002
+        """See Member."""
+        self._gateways.clear()
+        self._drop(self._turns.remove(lambda _: True))
+        for held in self._held.values():
+            held.gateway = ""
+        self._quiet.set()
+
+    def received(self, message: bytes) -> None:
+        """See Member."""
+        now = time.time()
+        try:
+            found = wire.read_by_host(message, self._bounds.call, now)
+        except wire.Forged as error:
+            self._link.complain(f"from a gateway: {error}")
+            return
+        if not self._known(found.gateway):
+            self._link.complain(f"there are more than {MAX_PEERS} gateways")
+        elif isinstance(found, wire.ScaleOrder):
+            self._orders.take(found)
+        elif found.call.id in self._held:
+            self._link.complain("a call with the id of another")
+        elif found.call.deadline <= now:
+            self._expired += 1
+        else:
+            self._take(found.call, found.gateway)
+
+    def _known(self, gateway: str) -> bool:
+        """Whether it is one of the gateways; whoever sends calls is, until he falls silent."""
+        if gateway not in self._gateways:
+            if len(self._gateways) >= MAX_PEERS:
+                return False
+            self._gateways[gateway] = self._link.ticks
+        return True
+
+    def heard(self, message: bytes) -> None:
+        """See Member."""
+        try:
+            beat = wire.read_gateway_beat(message)
+        except wire.Forged as error:
+            self._link.complain(f"a gateway's sign of life: {error}")
+            return
+        if beat.leaving:
+            self._bury(beat.incarnation)
+            return
+        new = beat.incarnation not in self._gateways
+        if self._known(beat.incarnation):
+            self._gateways[beat.incarnation] = self._link.ticks
+            if new:  # it need not wait to hear of this host
+                self._link.beat()
+
+    def sign(self) -> bytes:
+        """See Member."""
+        return wire.encode(
+            wire.HostBeat(
+                name=self._name,
+                incarnation=self._link.incarnation,
+                started=self._started,
+                state=self._state,
+                capacity=self._bounds.capacity,
+                room=self._bounds.max_total,
+                load=len(self._held),
+                pools=tuple(self._pools.pools()),
+            )
+        )
+
+    def tick(self) -> None:
+        """See Member."""
+        ticks = self._link.ticks
+        for gateway in [one for one, heard in self._gateways.items() if ticks - heard >= TTL_TICKS]:
+            log.warning("host %s: gateway %s died", self._name, gateway)
+            self._bury(gateway)
+        now = time.time()
+        late = self._turns.remove(lambda held: held.call.deadline <= now)
+        self._drop(late)
+        self._expired += len(late)
+        if self._expired:
+            log.warning("host %s: dropped %d calls, nobody waits for them any more", self._name, self._expired)
+            self._expired = 0
+        if self._drained_at is not None and not self._held and ticks - self._drained_at >= _LEAVING_TICKS:
+            self._quiet.set()
+
+    def _bury(self, gateway: str) -> None:
+        """A dead gateway's waiting calls are not run. It is told so, in case that it was only suspended."""
+        self._gateways.pop(gateway, None)
+        dropped = self._turns.remove(lambda held: held.gateway == gateway)
+        self._drop(dropped)
+        for held in dropped:
+            self._send(gateway, Reply(call=held.call.id, outcome=Outcome.DIED))
+
+    def _drop(self, dropped: list[_Held]) -> None:
+        for held in dropped:
+            del self._held[held.call.id]
+
+    # From the list into the pools, and back.
+
+    def _take(self, call: Call, gateway: str) -> None:
+        held = _Held(call, gateway)
+        try:
+            self._turns.add(call.owner, held)
+        except Refused as refused:
+            outcome = Outcome.OVER_LIMIT if refused.limited else Outcome.UNAVAILABLE
+            self._send(gateway, Reply(call=call.id, outcome=outcome, payload=refused.problem.encode()))
+            return
+        self._held[call.id] = held
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._pumping:
+            self._pumping = True
+            self._loop.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        self._pumping = False
+        now = time.time()
+        for _ in range(_BATCH):
+            held = self._turns.take()
+            if held is None:
+                return
+            if held.call.deadline > now:
+                self._handler.accept(held.call, self._answered)
+            else:
+                self._turns.done(held.call.owner)
+                self._drop([held])
+                self._expired += 1
+        self._schedule()
+
+    def _answered(self, reply: Reply) -> None:
+        held = self._held.pop(reply.call, None)
+        if held is None:  # answered before
+            return
+        self._turns.done(held.call.owner)
+        if self._turns.waiting:
+            self._schedule()
+        if held.gateway:
+            self._send(held.gateway, reply)
+
+    def _send(self, gateway: str, reply: Reply) -> None:
+        if gateway not in self._gateways:
+            lost = b"the gateway was not heard of for too long"
+            reply = Reply(call=reply.call, outcome=Outcome.DIED, payload=lost)
+        self._link.push(GATEWAY.inbox + gateway, wire.encode(wire.Answered(reply=reply)))

@@ -1,0 +1,64 @@
+"""Fixtures: a real Redis, and gateways and hosts connected to it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from calls.broker import CallHandler
+from calls.pools import PoolControl
+from calls.redis.gateway import RedisBroker
+from calls.redis.host import HostBounds, RedisHost
+from tests.calls.ends import FixedPools, bounds
+from tests.calls.redis_server import RedisServer
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
+    """A running Redis."""
+    # Not tmp_path: the path of a Unix socket is short.
+    with tempfile.TemporaryDirectory(prefix="plugbay-redis-") as folder:
+        server = RedisServer(Path(folder))
+        server.start()
+        yield server
+        server.kill()
+
+
+class Ends:
+    """Makes gateways and hosts, and closes them at the end of the test."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.stack = AsyncExitStack()
+
+    async def gateway(self, max_owner: int = 1000, max_total: int = 2000) -> RedisBroker:
+        """A connected gateway."""
+        broker = RedisBroker(self._url, max_owner, max_total)
+        await broker.open()
+        self.stack.push_async_callback(broker.close)
+        return broker
+
+    async def host(
+        self,
+        handler: CallHandler,
+        name: str = "h",
+        pools: PoolControl | None = None,
+        limits: HostBounds | None = None,
+    ) -> RedisHost:
+        """A connected host."""
+        host = RedisHost(self._url, name, handler, pools or FixedPools(admin=1), limits or bounds())
+        await host.open()
+        self.stack.push_async_callback(host.close)
+        return host
+
+
+@pytest.fixture
+async def ends(redis: RedisServer) -> AsyncIterator[Ends]:
+    """Gateways and hosts around one Redis."""
+    ends = Ends(redis.url)
+    async with ends.stack:
+        yield ends
