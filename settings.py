@@ -49,8 +49,7 @@ class Settings(BaseModel):
 
     NUM_URL_PARMS: int = Field(default=10, ge=0, le=MAX_URL_PARMS, description="URL parameters a call may have")
     URL_PARMS: tuple[str, ...] = Field(
-        default=(),
-        description="`URL_PARM1=parm_1`, `URL_PARM2=…`: names of the URL parameters, `parm_<n>` where not given",
+        default=(), description="Names of the URL parameters; `parm_<n>` for those not named"
     )
 
     ADMIN_RUNNERS: int = Field(default=1, ge=1, le=64, description="Runners of the admin pool at the start")
@@ -183,13 +182,18 @@ def load(folder: Path = ROOT, environ: Mapping[str, str] = os.environ) -> Settin
     numbered = {int(match[1]): value for name, value in values.items() if (match := _NUMBERED.fullmatch(name))}
     try:
         count = int(known.get("NUM_URL_PARMS", Settings.model_fields["NUM_URL_PARMS"].default))
+        for number, name in numbered.items():
+            try:
+                check_parameter_names((name,))
+            except ValueError as error:
+                raise BadSettings(f"URL_PARM{number}: {error}") from error
         named = max([0, *(number for number in numbered if number <= MAX_URL_PARMS)])
         names = parameter_names(max(min(count, MAX_URL_PARMS), named), numbered)
         return Settings.model_validate(known | {"URL_PARMS": names})
     except ValidationError as error:
         raise BadSettings("; ".join(_describe(problem) for problem in error.errors())) from error
     except ValueError as error:
-        raise BadSettings(f"NUM_URL_PARMS: {error}") from error
+        raise BadSettings(f"NUM_URL_PARMS: must be an integer (is {known['NUM_URL_PARMS']!r})") from error
 
 
 def _describe(problem: Mapping[str, object]) -> str:
@@ -206,5 +210,6 @@ def table() -> str:
         default = "" if field.is_required() else field.default
         if isinstance(default, tuple):
             default = ":".join(str(part) for part in default)
-        rows.append(f"| `{name}` | {f'`{default}`' if str(default) else ''} | {field.description} |")
+        shown = "`URL_PARM1`, `URL_PARM2`, …" if name == "URL_PARMS" else f"`{name}`"
+        rows.append(f"| {shown} | {f'`{default}`' if str(default) else ''} | {field.description} |")
     return "\n".join(rows)

@@ -33,6 +33,7 @@ class PoolStatus(msgspec.Struct, frozen=True, kw_only=True):
     queue: int
     """Calls waiting for a worker."""
     cold_starts: int
+    """Workers started because calls waited for one."""
     kills: dict[str, int]
     """Workers killed or found dead since the start, by reason."""
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import errno
-import keyword
 import os
-import re
-import sys
 import time
 from collections.abc import Sequence
 from itertools import islice
@@ -15,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from catalogue import files
+from catalogue import files, names
 from catalogue.files import File, Unusable
 from catalogue.view import Skipped
 
@@ -24,14 +21,6 @@ MAX_ENTRIES: Final = 100_000
 
 MAX_SKIPPED: Final = 1000
 """Skipped things that are listed by name."""
-
-_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
-
-RESERVED: Final = sys.stdlib_module_names | {
-    *("expose", "vyperlogix", "calls", "runner", "msgspec"),
-    *("conftest", "site", "sitecustomize", "usercustomize", "test"),
-}
-"""Names that would stand in the way of what a worker itself imports, or that Python and its tools import unasked."""
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -164,7 +153,7 @@ class Folders:
         name = entry.name.removesuffix(".py")
         if files.ignored(entry.name) or not _may_be_module(folder, entry):
             return
-        reason = files.strange(entry) or _bad_name(name)
+        reason = files.strange(entry) or names.flaw(name)
         if reason:
             scanned.skip(entry.name, reason)
         elif name in scanned.modules or name in scanned.unusable:
@@ -230,19 +219,6 @@ def _may_be_module(folder: Path, entry: os.DirEntry[str]) -> bool:
     return entry.is_dir(follow_symlinks=False) and (
         os.path.lexists(f"{place}/__init__.py") or not os.access(place, os.R_OK | os.X_OK, effective_ids=True)
     )
-
-
-def _bad_name(name: str) -> str:
-    """Which rule the name of a module breaks; empty when none."""
-    if not _NAME.fullmatch(name):
-        return (
-            "a module's name is a lower-case letter and at most 62 lower-case letters, digits and '_' ([a-z][a-z0-9_]*)"
-        )
-    if keyword.iskeyword(name):
-        return f"'{name}' is a keyword of Python, which cannot name a module"
-    if name in RESERVED:
-        return f"'{name}' is reserved: Python or Plugbay itself has a module of this name"
-    return ""
 
 
 def _reason(error: Exception) -> str:

@@ -44,7 +44,9 @@ class Refusals:
         self._refusals[name] = Refusal(
             trial=trial,
             failure=failure,
-            problem=Problem(module=name, text=failure.text, line=failure.line, since=since),
+            problem=Problem(
+                module=name, text=failure.text, line=failure.line, since=since, temporary=failure.temporary
+            ),
             attempts=attempts,
             retry_at=time.monotonic() + wait,
         )

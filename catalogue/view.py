@@ -23,6 +23,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Line of the source, where known."""
     since: float
     """Unix time at which it was first seen."""
+    temporary: bool = False
+    """Not the module's fault: it could not be tried, and will be."""
 
 
 class Skipped(msgspec.Struct, frozen=True, kw_only=True, gc=False):

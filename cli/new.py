@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import keyword
 import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from catalogue import names
 from cli import installation, options
 from cli.installation import Installation
 from cli.output import output
@@ -79,12 +79,10 @@ def new(
 
 
 def _check(name: str) -> None:
-    if name.startswith("__"):
-        raise Problem(f"{name}: names that begin with __ are never served", USAGE)
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name) or keyword.iskeyword(name):
-        suggestion = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_").lower()
-        hint = f"; {suggestion} would do" if suggestion.isidentifier() and not keyword.iskeyword(suggestion) else ""
-        raise Problem(f"{name} is no name for a Python module: letters, digits and _{hint}", USAGE)
+    if problem := names.flaw(name):
+        suggestion = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+        hint = f"; {suggestion} would do" if suggestion != name and not names.flaw(suggestion) else ""
+        raise Problem(f"{name}: {problem}{hint}", USAGE)
 
 
 def _folder(here: Installation, name: str) -> Path:

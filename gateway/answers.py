@@ -20,6 +20,8 @@ _NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 _SANDBOX: Final = (b"content-security-policy", b"sandbox")
 _REFUSED: Final = "REFUSED"
 """Outcome, in logs and metrics, of a request that never became a call."""
+_RETRY_SECS: Final = 5
+"""Seconds after which a module that could not be tried yet may have been."""
 _BODILESS: Final = (204, 304)
 """Statuses whose answers have neither body nor Content-Length (RFC 9110, 6.4.1 and 8.6)."""
 _ALLOWED_HEADERS: Final = b"Authorization, Content-Type, Idempotency-Key, Prefer"
@@ -115,6 +117,8 @@ def unresolved(error: NotFound | Ambiguous | Broken, call: str) -> Answer:
     if isinstance(error, Ambiguous):
         return json(409, {"status": error.status_text, "modules": error.modules})
     problem = error.problem
+    if problem.temporary:
+        return refused(503, f"module {error.module} {problem.text}", ((b"retry-after", b"%d" % _RETRY_SECS),))
     where = f" (line {problem.line})" if problem.line is not None and f"line {problem.line}" not in problem.text else ""
     return json(500, {"status": "ERROR", "exception": f"module {error.module}: {problem.text}{where}", "call": call})
 

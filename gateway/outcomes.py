@@ -51,6 +51,8 @@ def body_of(reply: Reply, prefix: bytes, module: str) -> bytes:
         return _encode({"status": "ERROR", "exception": text, "call": reply.call})
     if outcome is Outcome.IMPORT_FAILED:
         return _encode({"status": "ERROR", "exception": f"module {module}: {text}", "call": reply.call})
+    if outcome is Outcome.DIED:
+        text = f"the worker died: {text}"
     if outcome in (Outcome.DIED, Outcome.TIMED_OUT):
         return _encode({"status": text, "call": reply.call})
     return _encode({"status": text})

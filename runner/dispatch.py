@@ -111,7 +111,7 @@ class Dispatcher:
         self._expiry = None
         now = time.monotonic()
         while self._queue and now - self._queue[0].accepted >= self._max_queue_secs:
-            waited = f"no worker was free within {self._max_queue_secs:g} s"
+            waited = f"no worker was free within {self._max_queue_secs:g} s (MAX_QUEUE_SECS)"
             self._queue.popleft().finish(Outcome.UNAVAILABLE, self.refusal or waited)
         if self._queue:
             due = self._queue[0].accepted + self._max_queue_secs - now

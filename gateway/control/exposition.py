@@ -89,7 +89,7 @@ def _pools(pools: list[PoolStatus]) -> Iterable[Metric]:
     yield _by(GaugeMetricFamily, "runners", "Runners by state.", ("pool", "state"), runners)
     yield _by(GaugeMetricFamily, "workers", "Processes that run calls, by state.", ("pool", "state"), workers)
     yield _by(GaugeMetricFamily, "queue_length", "Calls waiting for a worker.", ("pool",), queued)
-    yield _by(CounterMetricFamily, "cold_starts", "Calls that waited for a runner to start.", ("pool",), cold)
+    yield _by(CounterMetricFamily, "cold_starts", "Workers started because calls waited for one.", ("pool",), cold)
     yield _by(
         CounterMetricFamily, "worker_kills", "Workers killed or found dead, by reason.", ("pool", "reason"), kills
     )

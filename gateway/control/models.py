@@ -161,7 +161,7 @@ class Pool(Shown):
     size: int = Field(description="Runners wanted", examples=[2])
     runners: list[Runner]
     queue: int = Field(description="Calls waiting for a worker")
-    cold_starts: int = Field(description="Calls that waited for a runner to be started or bound")
+    cold_starts: int = Field(description="Workers started because calls waited for one")
     kills: dict[str, int] = Field(description="Workers killed or found dead, by reason", examples=[{"time limit": 1}])
 
 

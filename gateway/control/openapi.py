@@ -59,7 +59,10 @@ _ANSWERS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
         "What the function returned",
         {"status": "OK", "response": {"hello-world": "Hello, World!"}},
     ),
-    "400": ("The request cannot be read; `status` says where", {"status": "the body is not JSON: line 1, column 7"}),
+    "400": (
+        "The request cannot be read; `status` says where",
+        {"status": "JSON is malformed: invalid character (byte 7)"},
+    ),
     "403": ("An `assert` of the function failed", {"status": "no such token"}),
     "404": ("Nothing is exposed there; `Allow` names other methods", {"status": "hello-wrld is undefined for GET."}),
     "409": ("Several modules expose the API", {"status": "add for GET is in several modules: v1, v2."}),
@@ -67,11 +70,17 @@ _ANSWERS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
         "The arguments do not fit the function's signature",
         {"status": "the arguments do not fit", "errors": [{"field": "a", "problem": "is required"}]},
     ),
-    "429": ("A limit on concurrent calls is reached; see `Retry-After`", {"status": "50 calls are under way"}),
+    "429": (
+        "A limit on concurrent calls is reached; see `Retry-After`",
+        {"status": "this endpoint is limited to 2 calls at once"},
+    ),
     "500": ("The function raised", {"status": "ERROR", "exception": "ValueError: no", "call": "0f" * 16}),
     "502": ("The process that ran the function died", {"status": "the worker died: exit code 3", "call": "0f" * 16}),
-    "503": ("Not run: no room or no runner; see `Retry-After`", {"status": "the queue is full"}),
-    "504": ("The function ran longer than it may", {"status": "not done within 30 seconds", "call": "0f" * 16}),
+    "503": (
+        "Not run: no room or no runner; see `Retry-After`",
+        {"status": "no worker was free within 10 s (MAX_QUEUE_SECS)"},
+    ),
+    "504": ("The function ran longer than it may", {"status": "time limit of 30 s reached", "call": "0f" * 16}),
 }
 
 

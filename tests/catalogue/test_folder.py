@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from catalogue.files import MAX_DEPTH, Unusable
-from catalogue.folder import MAX_SKIPPED, RESERVED, Folders, Scan
+from catalogue.folder import MAX_SKIPPED, Folders, Scan
+from catalogue.names import RESERVED
 from settings import ROOT
 
 SOURCE = 1000

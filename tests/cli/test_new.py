@@ -66,7 +66,14 @@ def test_what_is_there_stays(tool: Tool, tmp_path: Path, there: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("my-orders", "my_orders would do"), ("__x", "never served"), ("class", "no name"), ("../x", "x")],
+    [
+        ("my-orders", "my_orders would do"),
+        ("__x", "x would do"),
+        ("class", "keyword"),
+        ("json", "reserved"),
+        ("Shop", "shop would do"),
+        ("../x", "x"),
+    ],
 )
 def test_names_that_cannot_be(tool: Tool, tmp_path: Path, name: str, hint: str) -> None:
     done = tool("new", "--", name, PLUGINS=str(tmp_path))

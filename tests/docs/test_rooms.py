@@ -18,7 +18,7 @@ IMPORTS: dict[str, set[str]] = {
     "store": {"calls"},
     "expose": set(),
     "vyperlogix": {"expose"},
-    "cli": {"settings"},
+    "cli": {"catalogue", "settings"},
     "embedded": {
         *("calls", "catalogue", "gateway", "gateway/control"),
         *("runner", "runner/worker", "settings", "store"),

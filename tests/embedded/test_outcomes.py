@@ -111,7 +111,7 @@ CASES: list[tuple[str, int, Any]] = [
     ("/forbid/", 403, {"status": "the token is wrong"}),
     ("/forbid/t/", 200, {"status": "OK", "response": {"forbid": None}}),
     ("/teapot/", 418, {"status": {"short": "and stout"}}),
-    ("/die/", 502, {"status": "exit code 3", "call": ...}),
+    ("/die/", 502, {"status": "the worker died: exit code 3", "call": ...}),
     ("/hang/", 504, {"status": "time limit of 0.3 s reached", "call": ...}),
     ("/header/", 500, {"status": "ERROR", "exception": ..., "call": ...}),
     ("/add/x/", 422, {"status": "the arguments do not fit", "errors": [{"field": "a", "problem": ...}]}),

@@ -94,7 +94,7 @@ def test_a_wrong_value_is_named_in_one_line(plugins: Path, tmp_path: Path, name:
     status, said = refusal(plugins, tmp_path, **{name: value})
     assert (status, said.count("\n")) == (78, 1), said
     assert said.startswith("plugbay: ")
-    assert name in said or name.startswith("URL_PARM")
+    assert name in said
 
 
 def test_a_second_platform_on_the_same_data_is_refused(plugins: Path, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_calls_beyond_the_drain_time_are_cut_short(plugins: Path, tmp_path: Path
         while not started.exists() and not call.done():
             pass
         assert server.stop() == 0
-        assert (call.result().status_code, call.result().json()["status"]) == (502, "shutting down")
+        assert (call.result().status_code, call.result().json()["status"]) == (502, "the worker died: shutting down")
 
 
 def test_a_killed_platform_takes_its_processes_with_it(plugins: Path, tmp_path: Path) -> None:

@@ -229,7 +229,7 @@ async def test_a_call_that_waits_too_long_is_refused(bench: Bench) -> None:
     bench.modules.put("slow", source("time.sleep(kwargs['secs'])"))
     running = [bench.start("slow", "run", secs=2) for _ in range(2)]
     reply = await bench.call("slow", "run", secs=0)
-    assert (reply.outcome, reply.payload) == (Outcome.UNAVAILABLE, b"no worker was free within 0.2 s")
+    assert (reply.outcome, reply.payload) == (Outcome.UNAVAILABLE, b"no worker was free within 0.2 s (MAX_QUEUE_SECS)")
     assert [(await call).outcome for call in running] == [Outcome.VALUE] * 2
 
 
