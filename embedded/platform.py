@@ -142,7 +142,8 @@ class Platform:
         await runtime.load()
         logs = CallLogs(settings.LOGS_KEPT_BYTES)
         metrics = Metrics(lambda: broker.unanswered, lambda: journal.dropped)
-        data = DataPlane(settings, catalogue, store, broker, runtime, Observers(logs, metrics, journal))
+        observers = Observers(logs, metrics, journal)
+        data = DataPlane(settings, catalogue, store, broker, runtime, observers, lambda: packages.problem)
         services = Services(settings, catalogue, host, logs, metrics, runtime, lambda: self._ready)
         server = _Server(
             uvicorn.Config(

@@ -6,6 +6,7 @@ A plain ASGI application, because this is the path of every call.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -65,13 +66,16 @@ class DataPlane:
         broker: Broker,
         runtime: RuntimeSettings,
         observers: Observers,
+        package_problem: Callable[[], str | None],
     ) -> None:
+        """`package_problem` says why the admin's packages are not as required, if they are not."""
         self._admin = str(settings.ADMIN_UUID)
         self._catalogue = catalogue
         self._tenants = tenants
         self._broker = broker
         self._runtime = runtime
         self._observers = observers
+        self._package_problem = package_problem
         self._max_secs = settings.MAX_FUNCTION_SECS
         self._queue_secs = settings.MAX_QUEUE_SECS
         self._max_body = settings.MAX_BODY_BYTES
@@ -127,7 +131,10 @@ class DataPlane:
     def _directory(self, view: View, method: str, segments: list[str]) -> Answer:
         if method not in ("GET", "HEAD"):
             return answers.method_not_allowed(method, ("GET", "HEAD"))
-        return answers.json(200, directory(view, segments[0] if len(segments) == 2 else None))
+        shown = directory(view, segments[0] if len(segments) == 2 else None)
+        if view.owner == self._admin and len(segments) == 1 and (problem := self._package_problem()):
+            shown["problems"].append({"module": "requirements.txt", "text": problem, "line": None})
+        return answers.json(200, shown)
 
     async def _run(
         self,

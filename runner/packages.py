@@ -91,13 +91,15 @@ class Packages:
         try:
             wanted = self._wanted()
         except OSError as error:
-            self.problem = f"{REQUIREMENTS} cannot be read: {error.strerror}"
-            log.error("%s", self.problem)
+            self.problem = f"cannot be read: {error.strerror}"
+            log.error("%s %s", REQUIREMENTS, self.problem)
             return
-        if wanted == self.digest or (wanted and not await self._install(wanted)):
+        if wanted != self.digest and wanted and not await self._install(wanted):
+            return
+        self.problem = None
+        if wanted == self.digest:
             return
         self.digest = wanted
-        self.problem = None
         log.info("packages of %s are in use", REQUIREMENTS)
         for changed in self.on_change:
             changed()
@@ -130,10 +132,9 @@ class Packages:
                 await process.wait()
         if process.returncode != 0:
             shutil.rmtree(partial, ignore_errors=True)
-            self.problem = (
-                f"{REQUIREMENTS} could not be installed: {output.decode('utf-8', 'replace').strip()[-_SHOWN:]}"
-            )
-            log.error("%s", self.problem)
+            said = output.decode("utf-8", "replace").strip()[-_SHOWN:] or "the installer says nothing"
+            log.error("%s could not be installed: %s", REQUIREMENTS, said)
+            self.problem = f"could not be installed: {said.splitlines()[-1]}"
             return False
         partial.rename(self._home / wanted)
         return True

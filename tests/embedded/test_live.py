@@ -150,6 +150,15 @@ def test_packages_of_requirements_are_installed_while_it_runs(live: Embedded) ->
     eventually(lambda: value(live, "/needs/value/") == "from the package", 60)
 
 
+def test_packages_that_cannot_be_installed_are_a_problem_that_is_shown(live: Embedded) -> None:
+    (live.plugins / "good.py").write_text(module("good"))
+    (live.plugins / "requirements.txt").write_text("./no-such-package.whl\n")
+    eventually(lambda: "could not be installed" in live.get("/__dir__/").text, 60)
+    eventually(lambda: value(live) == "good")
+    (live.plugins / "requirements.txt").write_text("# nothing\n")
+    eventually(lambda: not live.get("/__dir__/").json()["problems"])
+
+
 def make_wheel(path: Path) -> None:
     """A wheel with one module."""
     import zipfile
