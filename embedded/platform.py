@@ -22,11 +22,11 @@ from embedded.banner import banner
 from embedded.runners_folder import runners_folder
 from gateway.app import Application
 from gateway.dataplane import DataPlane, Observers
-from gateway.deadlines import Bounds
+from gateway.http.deadlines import Bounds
+from gateway.http.protocol import strict_protocol
 from gateway.journal import Journal, setup
 from gateway.logs import CallLogs
 from gateway.metrics import Metrics
-from gateway.protocol import strict_protocol
 from gateway.runtime_settings import RuntimeSettings
 from runner.host import Host
 from runner.launcher import ControlMissing, LaunchFailed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.path import PREFIX
+from gateway.request.path import PREFIX
 
 
 class Application:

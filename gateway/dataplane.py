@@ -16,14 +16,14 @@ from catalogue.index import Ambiguous, Broken, NotFound, Target, View, allowed, 
 from catalogue.view import METHODS
 from gateway import answers
 from gateway.answers import Answer
-from gateway.arguments import RequestFacts, encode_arguments
 from gateway.bad_request import BadRequest
-from gateway.body import ClientGone, read_body
-from gateway.exchange import WHOLE
+from gateway.http.exchange import WHOLE
 from gateway.journal import Journal
 from gateway.logs import CallLogs
 from gateway.metrics import Metrics
-from gateway.path import split
+from gateway.request.arguments import RequestFacts, encode_arguments
+from gateway.request.body import ClientGone, read_body
+from gateway.request.path import split
 from gateway.runtime_settings import RuntimeSettings
 from settings import Settings
 from store.contract import Status, Tenant

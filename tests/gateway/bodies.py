@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from gateway.bad_request import BadRequest
-from gateway.body import Body, decode_body
+from gateway.request.body import Body, decode_body
 
 MB = 1_000_000
 JSON = b"application/json"

@@ -16,7 +16,7 @@ import uvicorn
 import uvloop
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 
-from gateway.protocol import Bounds, strict_protocol
+from gateway.http.protocol import Bounds, strict_protocol
 
 TIMEOUT = 10.0
 HOST = b"Host: a\r\n"

@@ -10,8 +10,8 @@ import pytest
 
 from calls import payload
 from calls.payload import Arguments
-from gateway.arguments import RequestFacts, encode_arguments
 from gateway.bad_request import BadRequest
+from gateway.request.arguments import RequestFacts, encode_arguments
 
 JSON = b"application/json"
 NAMES = ("parm_1", "parm_2", "third")

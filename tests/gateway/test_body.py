@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from uvicorn._types import ASGIReceiveEvent
 
 from gateway.bad_request import BadRequest
-from gateway.body import ClientGone, read_body
-from gateway.json_body import decode_json
+from gateway.request.body import ClientGone, read_body
+from gateway.request.json_body import decode_json
 from tests.gateway.bodies import FORM, JSON, MB, plain, read, refused
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.bad_request import BadRequest
-from gateway.form import decode_pairs
+from gateway.request.form import decode_pairs
 from tests.gateway.bodies import FORM, MB, plain, read, refused
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.bad_request import BadRequest
-from gateway.multipart import decode_multipart
+from gateway.request.multipart import decode_multipart
 from tests.gateway.bodies import MB, plain, read, refused
 
 MULTIPART = b"multipart/form-data; boundary=XX"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.path import BadPath, split
+from gateway.request.path import BadPath, split
 
 UUID = "4a1bf01e-0693-48c5-a52b-fc275205c1d8"
 

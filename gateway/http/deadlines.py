@@ -13,7 +13,7 @@ from typing import Final
 LINGER_SECS: Final = 2.0
 """How long what a refused client still sends is read and dropped, so that its answer can reach it."""
 
-_log = logging.getLogger("plugbay.gateway.deadlines")
+_log = logging.getLogger("plugbay.gateway.http.deadlines")
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ import msgspec
 from uvicorn._types import ASGIReceiveCallable
 
 from calls.payload import UploadedFile
-from gateway import media_type
 from gateway.bad_request import BadRequest
-from gateway.form import Fields, check_name, decode_pairs
-from gateway.json_body import decode_json
-from gateway.multipart import decode_multipart
+from gateway.request import media_type
+from gateway.request.form import Fields, check_name, decode_pairs
+from gateway.request.json_body import decode_json
+from gateway.request.multipart import decode_multipart
 
 MAX_CONTENT_TYPE: Final = 1024
 """Bytes of a Content-Type at most."""

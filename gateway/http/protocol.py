@@ -16,11 +16,11 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from calls.call import new_call_id
-from gateway import request_head
 from gateway.bad_request import BadRequest
-from gateway.deadlines import Bounds, Deadlines, Waits, durations
-from gateway.exchange import Exchange, refusal
-from gateway.receiving import BODY, HEAD, NOTHING, Receiving
+from gateway.http import request_head
+from gateway.http.deadlines import Bounds, Deadlines, Waits, durations
+from gateway.http.exchange import Exchange, refusal
+from gateway.http.receiving import BODY, HEAD, NOTHING, Receiving
 
 __all__ = ["Bounds", "StrictProtocol", "strict_protocol"]
 
@@ -31,7 +31,7 @@ REFUSED_CONNECTIONS: Final = 100
 
 _ANSWER, _REQUEST = Waits.ANSWER, Waits.REQUEST
 
-_log = logging.getLogger("plugbay.gateway.protocol")
+_log = logging.getLogger("plugbay.gateway.http.protocol")
 
 
 class StrictProtocol(Receiving):

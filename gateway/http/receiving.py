@@ -12,10 +12,10 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from gateway import request_head
 from gateway.bad_request import BadRequest
-from gateway.deadlines import Bounds
-from gateway.exchange import Exchange
+from gateway.http import request_head
+from gateway.http.deadlines import Bounds
+from gateway.http.exchange import Exchange
 
 MAX_TARGET: Final = 8 * 1024
 """Bytes of a request target at most."""

@@ -10,9 +10,9 @@ import msgspec
 from calls import payload
 from calls.payload import Arguments, UploadedFile
 from gateway.bad_request import BadRequest, field_problem
-from gateway.body import MAP, announces_json, decode_body
-from gateway.form import decode_pairs
-from gateway.json_body import decode_json
+from gateway.request.body import MAP, announces_json, decode_body
+from gateway.request.form import decode_pairs
+from gateway.request.json_body import decode_json
 from settings import check_parameter_names
 
 MAX_MAP: Final = 64 * 1024

@@ -10,9 +10,9 @@ import re
 from typing import Final
 
 from calls.payload import UploadedFile
-from gateway import media_type
 from gateway.bad_request import BadRequest, field_problem
-from gateway.form import Fields, add, check_name
+from gateway.request import media_type
+from gateway.request.form import Fields, add, check_name
 
 MAX_PART_HEADER_BYTES: Final = 2048
 """Bytes of all headers of one part at most."""
