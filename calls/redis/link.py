@@ -130,11 +130,11 @@ class Link:
     async def _join(self) -> None:
         self._broken = self._loop.create_future()
         async with contextlib.AsyncExitStack() as opened, asyncio.timeout(_CONNECT_SECS):
-            writer = await Connection.open(self._address, self._member.heard, self._break)
+            writer = await Connection.open(self._address, self._heard, self._break)
             opened.push_async_callback(writer.close)
             await fitness.check(writer)
             await writer.ask("SUBSCRIBE", self._side.listens)
-            reader = await Connection.open(self._address, self._member.heard, self._break)
+            reader = await Connection.open(self._address, self._heard, self._break)
             opened.pop_all()
         self._writer, self._reader = writer, reader
         self.incarnation = secrets.token_hex(16)
@@ -230,6 +230,10 @@ class Link:
             self._read()
             for message in answer[1] if answer else ():
                 self._member.received(message)
+
+    def _heard(self, message: bytes) -> None:
+        if self._writer is not None:  # not before this incarnation has begun
+            self._member.heard(message)
 
     def complain(self, what: str) -> None:
         """One line about a message that was dropped, unless there are many."""
