@@ -26,7 +26,8 @@ _NO_KEYS = (bool, tuple, frozenset, bytes)
 """What msgspec encodes itself, so that it is asked about it only as the key of a dict."""
 
 _ROOT = str(Path(__file__).parents[2])
-_MODULES = re.compile(re.escape(tempfile.gettempdir()) + r"/(modules-\d+/)?")
+_TEMPORARY = tempfile.gettempdir()
+_MODULES = re.compile(r"(?<![\w.-])" + re.escape(_TEMPORARY) + r"/(modules-\d+/)?")
 """Where workers unpack packages: taken out of texts, `pkg/data.csv` is what an author knows."""
 _type_name = type.__dict__["__name__"].__get__
 """The name of a class whatever its metaclass says."""
@@ -191,12 +192,11 @@ def _message(error: BaseException) -> str:
         return f"({type(unprintable).__name__} while printing it)"
     if _TRACEBACK in text:
         text = text.partition(_TRACEBACK)[0].rstrip() + " (traceback in the log)"
-    text = _MODULES.sub("", text)
     places = [_ROOT, sys.prefix, *(sys.path if isinstance(sys.path, list) else ())]
     folders = {place for place in places if isinstance(place, str) and place.startswith("/") and place != "/"}
     for folder in sorted(folders, key=len, reverse=True):
         text = text.replace(f"{folder}/", "")
-    return text
+    return _MODULES.sub("", text).replace(_TEMPORARY, "/tmp")
 
 
 def _cut(text: str, max_bytes: int) -> bytes:

@@ -89,7 +89,7 @@ class Worker:
             arguments, keywords = target.plan.bind(payload.decode(frame.payload))
             # A context of its own: context variables set by one call are not seen by the next.
             value = contextvars.copy_context().run(target.function, *arguments, **keywords)
-            if asyncio.iscoroutine(value):
+            if inspect.iscoroutine(value):  # asyncio's takes any generator for one
                 value = self._event_loop().run_until_complete(value)
             finished = result.finish(value, self._max_result)
         except BaseException as error:  # noqa: BLE001  # whatever plugin code raises is its answer
@@ -124,6 +124,8 @@ class Worker:
                 self._import_failed(frame.call, ImportFailed(str(error), ""), capture)
                 return None
             self._targets[key] = target
+            if not self._tasks:
+                self._baseline.take()
         return target
 
     def _import_failed(self, call: str, error: ImportFailed, capture: Capture) -> None:

@@ -204,6 +204,7 @@ def _folder(pid: int) -> Path:
 
 def _main() -> None:
     root, site, address, max_log, max_memory = sys.argv[1:]
+    sys.argv[1:] = []  # plugin code sees it
     os.closerange(3, resource.getrlimit(resource.RLIMIT_NOFILE)[0])  # whatever its launcher had open
     nonce = os.read(0, 16)
     nothing = os.open(os.devnull, os.O_RDONLY)

@@ -24,6 +24,7 @@ RECOVER_SECS = 10.0
 SPARE_BYTES = 8 * 1024 * 1024
 PACE_SECS = 0.02
 """Between two pings: frequent enough to notice, rare enough not to be the load."""
+ADMIN = {"Authorization": f"Bearer {ADMIN_KEY}"}
 PING = "/rest/services/ping/ping/"
 
 _NAMES = {"plugbay-zygote", "plugbay-worker", "header reader"}
@@ -64,7 +65,7 @@ class Attacker:
 
     def api(self, method: str, path: str, **how: Any) -> httpx.Response:
         """A request to the control plane with the admin's key."""
-        return self.request(method, f"/api{path}", headers={"Authorization": f"Bearer {ADMIN_KEY}"}, **how)
+        return self.request(method, f"/api{path}", headers=ADMIN, **how)
 
     def exchange(self, *parts: bytes) -> list[Answer]:
         """All answers to these bytes on one connection, which the platform then closes."""
@@ -85,8 +86,9 @@ class Attacker:
         return pool
 
     def log(self, call: str) -> list[dict[str, Any]]:
-        """What the platform kept of a call's output."""
-        records: list[dict[str, Any]] = self.api("GET", f"/logs?call={call}").json()["records"]
+        """What the platform kept of a call's output, which may hold tracebacks."""
+        answer = self.client.get(f"{self.url}/api/logs?call={call}", headers=ADMIN)
+        records: list[dict[str, Any]] = answer.json()["records"]
         return records
 
 
