@@ -8,7 +8,7 @@ from typing import Final
 
 from calls.broker import Answer, Refused
 from calls.call import Call, Outcome, Reply
-from calls.redis import wire
+from calls.redis import reading, wire
 from calls.redis.hosts import Hosts
 from calls.redis.keys import GATEWAY, HOST
 from calls.redis.link import Link
@@ -100,8 +100,8 @@ class RedisBroker:
     def received(self, message: bytes) -> None:
         """See Member."""
         try:
-            found = wire.read_by_gateway(message)
-        except wire.Forged as error:
+            found = reading.read_by_gateway(message)
+        except reading.Forged as error:
             self._link.complain(f"from a host: {error}")
             broken = b"the runner host's answer is malformed"
             self._unanswered.answer(Reply(call=error.call, outcome=Outcome.DIED, payload=broken))
@@ -114,8 +114,8 @@ class RedisBroker:
     def heard(self, message: bytes) -> None:
         """See Member."""
         try:
-            disbelief = self._hosts.heard(wire.read_host_beat(message), self._link.ticks)
-        except wire.Forged as error:
+            disbelief = self._hosts.heard(reading.read_host_beat(message), self._link.ticks)
+        except reading.Forged as error:
             disbelief = f"a host's sign of life: {error}"
         if disbelief is not None:
             self._link.complain(disbelief)

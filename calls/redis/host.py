@@ -11,8 +11,9 @@ from typing import Final
 from calls.broker import CallHandler, Refused
 from calls.call import Call, Outcome, Reply
 from calls.pools import PoolControl
-from calls.redis import wire
-from calls.redis.keys import GATEWAY, HOST, MAX_PEERS, TTL_TICKS
+from calls.redis import reading, wire
+from calls.redis.gateways import Gateways
+from calls.redis.keys import GATEWAY, HOST, MAX_PEERS
 from calls.redis.link import Link
 from calls.redis.scaling import Orders
 from calls.redis.turns import Turns
@@ -23,6 +24,7 @@ _BATCH: Final = 64
 """Calls given to the pools before the event loop may do something else."""
 _LEAVING_TICKS: Final = 2
 """Ticks for which calls may still arrive after gateways were told that none should."""
+_UNHEARD: Final = b"the gateway was not heard of for too long"
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class HostBounds:
     """Unanswered calls of one owner, of all gateways."""
     max_total: int
     """Unanswered calls in all."""
-    call: wire.CallBounds
+    call: reading.CallBounds
 
 
 class _Held:
@@ -57,7 +59,7 @@ class RedisHost:
 
     def __init__(self, url: str, name: str, handler: CallHandler, pools: PoolControl, bounds: HostBounds) -> None:
         """Raises BadAddress, or Forged for a name that cannot be one."""
-        wire.check_host_name(name)
+        reading.check_host_name(name)
         self._name = name
         self._handler = handler
         self._pools = pools
@@ -66,8 +68,7 @@ class RedisHost:
         self._started = 0.0
         self._turns: Turns[_Held] = Turns(bounds.slots, bounds.max_owner, bounds.max_total)
         self._held: dict[str, _Held] = {}
-        self._gateways: dict[str, int] = {}
-        """Living ones, with the tick at which each was heard last."""
+        self._gateways = Gateways(self._gateway_lost)
         self._pumping = False
         self._expired = 0
         self._drained_at: int | None = None
@@ -120,11 +121,11 @@ class RedisHost:
         """See Member."""
         now = time.time()
         try:
-            found = wire.read_by_host(message, self._bounds.call, now)
-        except wire.Forged as error:
+            found = reading.read_by_host(message, self._bounds.call, now)
+        except reading.Forged as error:
             self._link.complain(f"from a gateway: {error}")
             return
-        if not self._known(found.gateway):
+        if not self._gateways.admit(found.gateway, self._link.ticks):
             self._link.complain(f"there are more than {MAX_PEERS} gateways")
         elif isinstance(found, wire.ScaleOrder):
             self._orders.take(found)
@@ -135,29 +136,17 @@ class RedisHost:
         else:
             self._take(found.call, found.gateway)
 
-    def _known(self, gateway: str) -> bool:
-        """Whether it is one of the gateways; whoever sends calls is, until he falls silent."""
-        if gateway not in self._gateways:
-            if len(self._gateways) >= MAX_PEERS:
-                return False
-            self._gateways[gateway] = self._link.ticks
-        return True
-
     def heard(self, message: bytes) -> None:
         """See Member."""
         try:
-            beat = wire.read_gateway_beat(message)
-        except wire.Forged as error:
+            beat = reading.read_gateway_beat(message)
+        except reading.Forged as error:
             self._link.complain(f"a gateway's sign of life: {error}")
             return
-        if beat.leaving:
-            self._bury(beat.incarnation)
-            return
-        new = beat.incarnation not in self._gateways
-        if self._known(beat.incarnation):
-            self._gateways[beat.incarnation] = self._link.ticks
-            if new:  # it need not wait to hear of this host
-                self._link.beat()
+        known = beat.incarnation in self._gateways
+        self._gateways.heard(beat, self._link.ticks)
+        if not known and beat.incarnation in self._gateways:  # it need not wait to hear of this host
+            self._link.beat()
 
     def sign(self) -> bytes:
         """See Member."""
@@ -176,11 +165,8 @@ class RedisHost:
 
     def tick(self) -> None:
         """See Member."""
-        ticks = self._link.ticks
-        for gateway in [one for one, heard in self._gateways.items() if ticks - heard >= TTL_TICKS]:
-            log.warning("host %s: gateway %s died", self._name, gateway)
-            self._bury(gateway)
-        now = time.time()
+        ticks, now = self._link.ticks, time.time()
+        self._gateways.tick(ticks)
         late = self._turns.remove(lambda held: held.call.deadline <= now)
         self._drop(late)
         self._expired += len(late)
@@ -190,13 +176,13 @@ class RedisHost:
         if self._drained_at is not None and not self._held and ticks - self._drained_at >= _LEAVING_TICKS:
             self._quiet.set()
 
-    def _bury(self, gateway: str) -> None:
-        """A dead gateway's waiting calls are not run. It is told so, in case that it was only suspended."""
-        self._gateways.pop(gateway, None)
+    def _gateway_lost(self, gateway: str, why: str) -> None:
+        """Its waiting calls are not run. It is told so, in case that it was only suspended."""
+        log.info("host %s: gateway %s %s", self._name, gateway, why)
         dropped = self._turns.remove(lambda held: held.gateway == gateway)
         self._drop(dropped)
         for held in dropped:
-            self._send(gateway, Reply(call=held.call.id, outcome=Outcome.DIED))
+            self._send(gateway, Reply(call=held.call.id, outcome=Outcome.UNAVAILABLE, payload=_UNHEARD))
 
     def _drop(self, dropped: list[_Held]) -> None:
         for held in dropped:
@@ -242,11 +228,10 @@ class RedisHost:
         self._turns.done(held.call.owner)
         if self._turns.waiting:
             self._schedule()
-        if held.gateway:
+        if held.gateway in self._gateways:
             self._send(held.gateway, reply)
+        elif held.gateway:  # the answer itself may be large, and nobody may ever read it
+            self._send(held.gateway, Reply(call=reply.call, outcome=Outcome.DIED, payload=_UNHEARD))
 
     def _send(self, gateway: str, reply: Reply) -> None:
-        if gateway not in self._gateways:
-            lost = b"the gateway was not heard of for too long"
-            reply = Reply(call=reply.call, outcome=Outcome.DIED, payload=lost)
         self._link.push(GATEWAY.inbox + gateway, wire.encode(wire.Answered(reply=reply)))

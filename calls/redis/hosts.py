@@ -96,11 +96,20 @@ class Hosts:
     def choose(self, owner: str) -> str:
         """Incarnation of the host for this owner's next call: always the same one, whose runners are warm, or
         the owner's next where that one has more than its share of all calls. Raises Refused."""
-        serving = [known for name in self.ranked(owner) if (known := self._hosts[name]).beat.state is HostState.SERVING]
+        loads: list[tuple[HostBeat, int]] = []
+        serving = False
+        for name in self.ranked(owner):
+            known = self._hosts[name]
+            beat = known.beat
+            if beat.state is HostState.SERVING:
+                load = self._own[beat.incarnation] + known.others
+                if not serving and load < beat.capacity and load < beat.room:
+                    return beat.incarnation
+                serving = True
+                if load < beat.room:
+                    loads.append((beat, load))
         if not serving:
             raise Refused("no runner host is there", limited=False)
-        loads = [(known.beat, self._own[known.beat.incarnation] + known.others) for known in serving]
-        loads = [(beat, load) for beat, load in loads if load < beat.room]
         if not loads:
             raise Refused("the queue of every runner host is full (MAX_QUEUE_TOTAL)", limited=False)
         per_capacity = _TOLERANCE * sum(load for _, load in loads) / sum(beat.capacity for beat, _ in loads)

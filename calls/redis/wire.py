@@ -1,44 +1,13 @@
-"""What gateways and hosts send each other. Whoever can reach Redis can send anything, so both sides check
-every field of every message before they act on it; what does not pass is dropped."""
+"""What gateways and hosts send each other. `calls.redis.reading` says what of it is believed."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from enum import IntEnum
-from math import isfinite
-from typing import Final, TypeVar
 
 import msgspec
 
-from calls.call import Call, Kind, Reply
-from calls.frames import MAX_FRAME
+from calls.call import Call, Reply
 from calls.pools import PoolStatus
-
-MAX_BEAT: Final = 4 * 1024 * 1024
-"""Bytes of a sign of life; that of a host describes its pools."""
-_MAX_BATCH: Final = 10_000
-"""Candidate modules of an inspection."""
-_MAX_RETRY_SECS: Final = 86400.0
-_MAX_COUNT: Final = 2**53
-_SLACK_SECS: Final = 120.0
-"""Seconds a deadline may be later than any call's: clocks differ, and inspections wait for a minute."""
-
-_T = TypeVar("_T")
-_HEX = re.compile(r"[0-9a-f]{32}")
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_MODULE = re.compile(r"[a-z][a-z0-9_]{0,62}")
-_FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
-_DIGEST = re.compile(r"[0-9a-f]{64}")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
-
-
-class Forged(Exception):
-    """No gateway and no host of this platform sends this. `call` is the id of the call it answers, if any."""
-
-    def __init__(self, problem: str, call: str = "") -> None:
-        super().__init__(problem)
-        self.call = call
 
 
 class _Message(msgspec.Struct, array_like=True, frozen=True, tag_field="t", forbid_unknown_fields=True):
@@ -128,109 +97,3 @@ class HostBeat(_Message, frozen=True, tag=2):
 
 
 encode = msgspec.msgpack.Encoder().encode
-_to_host: msgspec.msgpack.Decoder[Invocation | ScaleOrder] = msgspec.msgpack.Decoder(Invocation | ScaleOrder)
-_to_gateway: msgspec.msgpack.Decoder[Answered | Scaled] = msgspec.msgpack.Decoder(Answered | Scaled)
-_gateway_beat = msgspec.msgpack.Decoder(GatewayBeat)
-_host_beat = msgspec.msgpack.Decoder(HostBeat)
-_batch = msgspec.msgpack.Decoder(dict[str, str])
-
-
-@dataclass(frozen=True)
-class CallBounds:
-    """What a host accepts of a call."""
-
-    max_secs: float
-    """Seconds a function or an import may be given."""
-    max_wait_secs: float
-    """Seconds a call may be given on top, for waiting."""
-
-
-def read_by_host(message: bytes, bounds: CallBounds, now: float) -> Invocation | ScaleOrder:
-    """A gateway's message. Raises Forged."""
-    found = _decode(_to_host, message, MAX_FRAME)
-    _require(_HEX.fullmatch(found.gateway), "gateway")
-    if isinstance(found, Invocation):
-        _check_call(found.call, bounds, now)
-    else:
-        _require(_HEX.fullmatch(found.order), "order")
-        _require(_NAME.fullmatch(found.pool), "pool")
-        _require(0 <= found.size <= _MAX_COUNT, "size")
-    return found
-
-
-def read_by_gateway(message: bytes) -> Answered | Scaled:
-    """A host's message. Raises Forged."""
-    found = _decode(_to_gateway, message, MAX_FRAME)
-    if isinstance(found, Answered):
-        _check_reply(found.reply)
-    elif found.status is not None:
-        _check_pool(found.status)
-    return found
-
-
-def read_gateway_beat(message: bytes) -> GatewayBeat:
-    """A gateway's sign of life. Raises Forged."""
-    beat = _decode(_gateway_beat, message, MAX_BEAT)
-    _require(_HEX.fullmatch(beat.incarnation), "incarnation")
-    return beat
-
-
-def read_host_beat(message: bytes) -> HostBeat:
-    """A host's sign of life. Raises Forged."""
-    beat = _decode(_host_beat, message, MAX_BEAT)
-    _require(_HEX.fullmatch(beat.incarnation), "incarnation")
-    check_host_name(beat.name)
-    _require(isfinite(beat.started), "started")
-    _require(1 <= beat.capacity <= _MAX_COUNT, "capacity")
-    _require(1 <= beat.room <= _MAX_COUNT, "room")
-    _require(0 <= beat.load <= _MAX_COUNT, "load")
-    for status in beat.pools:
-        _check_pool(status)
-    return beat
-
-
-def check_host_name(name: str) -> None:
-    """Raises Forged when this cannot name a host."""
-    _require(_NAME.fullmatch(name), "host name")
-
-
-def _check_call(call: Call, bounds: CallBounds, now: float) -> None:
-    _require(_HEX.fullmatch(call.id), "call id")
-    _require(_UUID.fullmatch(call.owner), "owner")
-    _require(0 <= call.revision <= _MAX_COUNT, "revision")
-    _require(_MODULE.fullmatch(call.module), "module")
-    _require(0 < call.limit <= bounds.max_secs, "limit")
-    _require(0 <= call.concurrency <= _MAX_COUNT, "concurrency")
-    _require(0 < call.deadline <= now + bounds.max_secs + bounds.max_wait_secs + _SLACK_SECS, "deadline")
-    if call.kind is Kind.INVOKE:
-        _require(len(call.function) <= 200 and _FUNCTION.fullmatch(call.function), "function")
-    else:
-        _require(not call.function, "function")
-        batch = _decode(_batch, call.payload, len(call.payload))
-        _require(len(batch) <= _MAX_BATCH, "batch")
-        _require(all(map(_MODULE.fullmatch, batch)) and all(map(_DIGEST.fullmatch, batch.values())), "batch")
-
-
-def _check_reply(reply: Reply) -> None:
-    times = (reply.queue, reply.bind, reply.run)
-    if not 0 <= reply.retry_after <= _MAX_RETRY_SECS or not all(secs >= 0 and isfinite(secs) for secs in times):
-        raise Forged("its times are out of bounds", reply.call)
-
-
-def _check_pool(status: PoolStatus) -> None:
-    _require(_NAME.fullmatch(status.name), "pool")
-    _require(all(isfinite(runner.age_secs) for runner in status.runners), "age")
-
-
-def _require(holds: object, field: str) -> None:
-    if not holds:
-        raise Forged(f"its {field} is out of bounds")
-
-
-def _decode(decoder: msgspec.msgpack.Decoder[_T], message: bytes, limit: int) -> _T:
-    if len(message) > limit:
-        raise Forged(f"its size is {len(message)} bytes, more than {limit}")
-    try:
-        return decoder.decode(message)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError, MemoryError) as error:
-        raise Forged(f"it is malformed: {type(error).__name__}") from error

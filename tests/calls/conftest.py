@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import pytest
 
@@ -14,18 +12,14 @@ from calls.pools import PoolControl
 from calls.redis.gateway import RedisBroker
 from calls.redis.host import HostBounds, RedisHost
 from tests.calls.ends import FixedPools, bounds
-from tests.calls.redis_server import RedisServer
+from tests.calls.redis_server import RedisServer, running
 
 
 @pytest.fixture
 def redis() -> Iterator[RedisServer]:
     """A running Redis."""
-    # Not tmp_path: the path of a Unix socket is short.
-    with tempfile.TemporaryDirectory(prefix="plugbay-redis-") as folder:
-        server = RedisServer(Path(folder))
-        server.start()
+    with running() as server:
         yield server
-        server.kill()
 
 
 class Ends:

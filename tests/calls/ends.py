@@ -11,7 +11,7 @@ from calls.broker import Answer, Broker
 from calls.call import Call, Kind, Outcome, Reply, new_call_id
 from calls.pools import PoolStatus, UnknownPool
 from calls.redis.host import HostBounds
-from calls.redis.wire import CallBounds
+from calls.redis.reading import CallBounds
 
 
 def owner(number: int) -> str:

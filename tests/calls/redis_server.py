@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +57,16 @@ class RedisServer:
         """How often this command was executed."""
         with self.client() as client:
             return int(client.info("commandstats").get(f"cmdstat_{command}", {}).get("calls", 0))
+
+
+@contextlib.contextmanager
+def running(*config: str) -> Iterator[RedisServer]:
+    """A Redis for the length of a block."""
+    # Not below pytest's tmp_path: the path of a Unix socket is short.
+    with tempfile.TemporaryDirectory(prefix="plugbay-redis-") as folder:
+        server = RedisServer(Path(folder), *config)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.kill()

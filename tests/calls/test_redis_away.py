@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import signal
-import tempfile
+import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,7 +16,7 @@ from calls.redis.gateway import RedisBroker
 from calls.redis.host import RedisHost
 from tests.calls.conftest import Ends
 from tests.calls.ends import EchoHost, FixedPools, PatientHost, bounds, call, submit, until
-from tests.calls.redis_server import RedisServer
+from tests.calls.redis_server import RedisServer, running
 
 pytestmark = pytest.mark.needs("redis")
 
@@ -25,11 +24,8 @@ pytestmark = pytest.mark.needs("redis")
 @pytest.fixture
 def configured(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
     """A Redis with the lines of redis.conf that the test gives."""
-    with tempfile.TemporaryDirectory(prefix="plugbay-redis-") as folder:
-        server = RedisServer(Path(folder), *request.param)
-        server.start()
+    with running(*request.param) as server:
         yield server
-        server.kill()
 
 
 async def test_when_redis_is_killed_calls_are_refused_until_it_is_back(ends: Ends, redis: RedisServer) -> None:
@@ -128,6 +124,19 @@ async def test_when_redis_is_full_calls_are_answered_as_not_run(ends: Ends, redi
         assert (full.outcome, full.payload) == (Outcome.UNAVAILABLE, b"Redis does not take the call")
         client.config_set("maxmemory", 0)
     assert (await ask(gateway, call())).media_type == "h"
+
+
+async def test_a_redis_elsewhere_is_reached_over_tcp() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with running("bind 127.0.0.1", f"port {port}", "requirepass p@ss"):
+        ends = Ends(f"redis://:p%40ss@127.0.0.1:{port}/3")
+        async with ends.stack:
+            await ends.host(EchoHost("h"))
+            gateway = await ends.gateway()
+            await gateway.ready()
+            assert (await ask(gateway, call())).media_type == "h"
 
 
 async def test_what_one_gateway_has_in_redis_is_bounded(ends: Ends) -> None:

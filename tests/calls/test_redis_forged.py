@@ -14,7 +14,7 @@ import pytest
 from redis.client import PubSub
 
 from calls.call import Kind, Outcome, Reply
-from calls.redis import wire
+from calls.redis import reading, wire
 from calls.redis.gateway import RedisBroker
 from calls.redis.keys import GATEWAY, HOST
 from calls.redis.wire import Answered, GatewayBeat, HostBeat, HostState, Invocation, ScaleOrder
@@ -89,7 +89,7 @@ class Outsider:
         while True:
             message = self._hosts.get_message(ignore_subscribe_messages=True, timeout=5)
             if message is not None:
-                return wire.read_host_beat(message["data"]).incarnation
+                return reading.read_host_beat(message["data"]).incarnation
 
     def close(self) -> None:
         """Leaves."""
@@ -130,7 +130,9 @@ async def test_dropped_messages_are_named_but_not_without_end(
     await ends.host(PatientHost())
     inbox = HOST.inbox + await asyncio.to_thread(outsider.host)
     outsider.redis.rpush(inbox, FORGED["a path as module"])
-    await until(lambda: "dropped a message: from a gateway: its module is out of bounds" in caplog.text)
+    await until(
+        lambda: "dropped a message: from a gateway: its owner, module or function is out of bounds" in caplog.text
+    )
     caplog.clear()
     outsider.redis.rpush(inbox, *[FORGED["noise"]] * 1000)
     await until(lambda: "more messages" in caplog.text)
@@ -187,7 +189,7 @@ async def test_forged_signs_of_life_change_nothing(
 async def test_a_host_that_answers_nonsense_fails_its_own_calls_only(ends: Ends, outsider: Outsider) -> None:
     gateway = await ends.gateway()
     answers = await _with_a_host_of_the_outsiders(gateway, outsider, 3)
-    sent = [wire.read_by_host(raw, _wide(), time.time()) for raw in await _taken(outsider, 3)]
+    sent = [reading.read_by_host(raw, _wide(), time.time()) for raw in await _taken(outsider, 3)]
     first, second, third = (one for one in sent if isinstance(one, Invocation))
     inbox = GATEWAY.inbox + first.gateway
     outsider.redis.rpush(inbox, b"", b"noise", msgspec.msgpack.encode([1, [second.call.id, 99]]))
@@ -223,5 +225,5 @@ async def _taken(outsider: Outsider, count: int) -> list[bytes]:
     return messages
 
 
-def _wide() -> wire.CallBounds:
-    return wire.CallBounds(max_secs=100, max_wait_secs=100)
+def _wide() -> reading.CallBounds:
+    return reading.CallBounds(max_secs=100, max_wait_secs=100)

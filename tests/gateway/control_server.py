@@ -15,7 +15,7 @@ import httpx
 import msgspec
 import uvicorn
 
-from calls.pools import PoolStatus, RunnerStatus, UnknownPool
+from calls.pools import PoolStatus, PoolsUnavailable, RunnerStatus, UnknownPool
 from catalogue.report import Endpoint, Parameter, Report
 from catalogue.view import ModuleView, Problem, Skipped, View
 from gateway.control.app import create_control
@@ -75,6 +75,8 @@ class TwoPools:
             raise UnknownPool(pool)
         if pool == "admin" and size == 3:
             raise ValueError("the machine has room for 2 runners")
+        if pool == TENANT and size == 3:
+            raise PoolsUnavailable("no runner host is there")
         self.all[pool] = msgspec.structs.replace(self.all[pool], size=size)
         return self.all[pool]
 

@@ -189,6 +189,8 @@ async def test_a_body_must_say_that_it_is_json(plane: Plane) -> None:
 async def test_sizes_that_do_not_fit_and_pools_that_are_not(plane: Plane) -> None:
     answer = await plane.json("PUT", "/api/pools/admin", 422, json={"size": 3})
     assert problems(answer) == {"size": "the machine has room for 2 runners"}
+    answer = await plane.json("PUT", f"/api/pools/{TENANT}", 503, json={"size": 3})
+    assert answer["status"] == "no runner host is there"
     answer = await plane.json("PUT", "/api/pools/nobody", 404, json={"size": 1})
     assert problems(answer) == {"name": "There is no pool nobody."}
 
