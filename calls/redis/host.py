@@ -58,8 +58,9 @@ class RedisHost:
     no other host has. Calls in the pools go on when Redis is lost, but nobody waits for them any more."""
 
     def __init__(self, url: str, name: str, handler: CallHandler, pools: PoolControl, bounds: HostBounds) -> None:
-        """Raises BadAddress, or Forged for a name that cannot be one."""
-        reading.check_host_name(name)
+        """Raises BadAddress, or ValueError for a name that cannot be one."""
+        if not reading.is_name(name):
+            raise ValueError(f"a host's name is up to 63 letters, digits, '.', '_' and '-', not {name!r}")
         self._name = name
         self._handler = handler
         self._pools = pools

@@ -69,7 +69,7 @@ def read_by_host(message: bytes, bounds: CallBounds, now: float) -> Invocation |
         _check_call(found.call, bounds, now)
     else:
         _require(_HEX.fullmatch(found.order), "order")
-        _require(_NAME.fullmatch(found.pool), "pool")
+        _require(is_name(found.pool), "pool")
         _require(0 <= found.size <= _MAX_COUNT, "size")
     return found
 
@@ -95,7 +95,7 @@ def read_host_beat(message: bytes) -> HostBeat:
     """A host's sign of life. Raises Forged."""
     beat = _decode(_host_beat, message, MAX_BEAT)
     _require(_HEX.fullmatch(beat.incarnation), "incarnation")
-    check_host_name(beat.name)
+    _require(is_name(beat.name), "host name")
     _require(isfinite(beat.started), "started")
     _require(1 <= beat.capacity <= _MAX_COUNT, "capacity")
     _require(1 <= beat.room <= _MAX_COUNT, "room")
@@ -105,9 +105,9 @@ def read_host_beat(message: bytes) -> HostBeat:
     return beat
 
 
-def check_host_name(name: str) -> None:
-    """Raises Forged when this cannot name a host."""
-    _require(_NAME.fullmatch(name), "host name")
+def is_name(name: str) -> bool:
+    """Whether this can name a host or a pool."""
+    return _NAME.fullmatch(name) is not None
 
 
 def _check_call(call: Call, bounds: CallBounds, now: float) -> None:
@@ -146,7 +146,7 @@ def _check_reply(reply: Reply) -> None:
 
 
 def _check_pool(status: PoolStatus) -> None:
-    _require(_NAME.fullmatch(status.name), "pool")
+    _require(is_name(status.name), "pool")
     _require(all(isfinite(runner.age_secs) for runner in status.runners), "age")
 
 

@@ -13,6 +13,7 @@ from calls.pools import PoolControl, PoolStatus, PoolsUnavailable, UnknownPool
 from calls.redis.hosts import Hosts
 from calls.redis.keys import GATEWAY, HOST
 from calls.redis.link import Link
+from calls.redis.reading import is_name
 from calls.redis.wire import HostBeat, Refusal, Scaled, ScaleOrder, encode
 
 _ORDER_SECS: Final = 60.0
@@ -41,6 +42,8 @@ class RedisPools:
     async def scale(self, pool: str, size: int) -> PoolStatus:
         """See PoolControl. The size is shared equally by the hosts that have this pool; a pool that is nowhere
         yet is the business of the host that its owner's calls would go to."""
+        if not is_name(pool):
+            raise UnknownPool(pool)
         known = self._hosts.known
         having = [beat for beat in known if any(status.name == pool for status in beat.pools)]
         if not having:

@@ -70,6 +70,8 @@ async def test_a_size_is_shared_by_the_hosts_that_have_the_pool(gateway: RedisBr
 async def test_what_a_host_does_not_do_is_said(gateway: RedisBroker) -> None:
     with pytest.raises(UnknownPool):
         await gateway.pools.scale(owner(9), 1)
+    with pytest.raises(UnknownPool):
+        await gateway.pools.scale("../admin", 1)
     with pytest.raises(ValueError, match="MAX_RUNNERS"):
         await gateway.pools.scale("admin", 100)
     with pytest.raises(ValueError, match="at least 2"):

@@ -97,6 +97,11 @@ async def test_of_two_hosts_with_one_name_the_newer_serves(ends: Ends, caplog: p
     assert (await ask(gateway, call())).media_type == "new"
 
 
+async def test_a_host_needs_a_name_that_can_be_one(ends: Ends) -> None:
+    with pytest.raises(ValueError, match="a host's name"):
+        await ends.host(EchoHost(), "../h")
+
+
 async def test_a_gateway_that_comes_later_hears_of_hosts_at_once(ends: Ends) -> None:
     await ends.host(EchoHost("h"))
     for _ in range(3):
