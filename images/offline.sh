@@ -40,8 +40,8 @@ system() {
     mmdebstrap --quiet --variant=minbase --include="$2" \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
         --dpkgopt='path-exclude=/usr/share/locale/*' "$RELEASE" "$work/system.tar"
-    docker import --change 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
-        --change 'CMD ["bash"]' "$work/system.tar" "$1" >/dev/null
+    docker import --change 'LABEL plugbay.offline=1' --change 'CMD ["bash"]' \
+        --change 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' "$work/system.tar" "$1" >/dev/null
     rm "$work/system.tar"
 }
 

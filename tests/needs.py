@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, partial
@@ -30,7 +33,23 @@ def _on_path(name: str) -> bool:
     return shutil.which(name) is not None
 
 
+@cache
+def runtimes() -> frozenset[str]:
+    """Runtimes of the Docker Engine on this machine; none when it does not answer."""
+    address = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as engine:
+        try:
+            engine.connect(address.removeprefix("unix://"))
+            engine.sendall(b"GET /info HTTP/1.0\r\nHost: docker\r\n\r\n")
+            answer = b"".join(iter(lambda: engine.recv(65536), b""))
+        except OSError:
+            return frozenset()
+    return frozenset(json.loads(answer.partition(b"\r\n\r\n")[2]).get("Runtimes", ()))
+
+
 NEEDS = {
+    "docker": Need("docker.io", lambda: bool(runtimes())),
+    "gvisor": Need("runsc", lambda: "runsc" in runtimes()),
     "node": Need("nodejs", _program("node")),
     "redis": Need("redis-server", _program("redis-server")),
     "shellcheck": Need("shellcheck", _program("shellcheck")),

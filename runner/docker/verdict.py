@@ -24,6 +24,7 @@ class Tmp(msgspec.Struct, frozen=True, kw_only=True):
 
     bytes: int
     inodes: int
+    """0 where they are not counted (gVisor); there its memory limit bounds them."""
     options: str
 
 
@@ -91,9 +92,8 @@ def _privileges(report: Report, uid: int) -> Iterator[str]:
 
 
 def _files(report: Report, resources: Resources) -> Iterator[str]:
-    writable = [point for point, number in report.written.items() if number not in _NOT_WRITABLE]
-    beyond = [point for point in writable if point not in ("/tmp", "/dev/shm")]
-    if beyond or report.written.get("/") == 0:
+    beyond = [point for point, number in report.written.items() if number not in _NOT_WRITABLE and point != "/tmp"]
+    if beyond:
         yield f"read-only root: {', '.join(beyond)} can be written; use runc or runsc as they come"
     if report.replaced not in _NOT_WRITABLE or HOST_FOLDER not in report.written:
         yield f"socket folder: {HOST_FOLDER} is not mounted read-only; use runc or runsc as they come"

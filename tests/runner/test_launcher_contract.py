@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,28 +18,60 @@ from calls.frames import CONTROL, Order
 from runner.launcher import ControlMissing, Launcher, RunnerSpec, Trust
 from runner.process import ProcessLauncher
 from runner.worker import kernel
+from tests.runner.docker import stack
 
 
-def process_launcher() -> Launcher:
+@dataclass
+class Kind:
+    """One kind of launcher, and how to see its processes."""
+
+    launcher: Launcher
+    trust: Trust
+    processes: Callable[[], set[int]]
+
+
+@contextlib.asynccontextmanager
+async def process_kind() -> AsyncIterator[Kind]:
     """The kind `process`."""
     kernel.adopt_orphans()
-    return ProcessLauncher(sys.executable, {"PATH": os.environ["PATH"]})
+    launcher = ProcessLauncher(sys.executable, {"PATH": os.environ["PATH"]})
+    yield Kind(launcher, Trust.ADMIN, lambda: set(kernel.descendants(os.getpid())))
 
 
-@pytest.fixture(params=[process_launcher], ids=["process"])
-def launcher(request: pytest.FixtureRequest) -> Launcher:
-    """One launcher of each kind."""
-    make: Callable[[], Launcher] = request.param
-    return make()
+@contextlib.asynccontextmanager
+async def docker_kind(trust: Trust, runtime: str = "runc") -> AsyncIterator[Kind]:
+    """The kind `docker`."""
+    with stack.run_folder() as folder:
+        wanted = stack.installation(folder, runtime=runtime)
+        async with stack.launching(wanted) as launcher:
+            yield Kind(launcher, trust, lambda: stack.processes(wanted.name))
+
+
+KINDS = [
+    pytest.param(process_kind, id="process"),
+    pytest.param(partial(docker_kind, Trust.ADMIN), id="docker-admin", marks=pytest.mark.needs("docker")),
+    pytest.param(partial(docker_kind, Trust.TENANT), id="docker-tenant", marks=pytest.mark.needs("docker")),
+    pytest.param(
+        partial(docker_kind, Trust.TENANT, "runsc"), id="gvisor-tenant", marks=pytest.mark.needs("docker", "gvisor")
+    ),
+]
+
+
+@pytest.fixture(params=KINDS)
+async def kind(request: pytest.FixtureRequest) -> AsyncIterator[Kind]:
+    """Each kind of launcher in turn."""
+    make: Callable[[], contextlib.AbstractAsyncContextManager[Kind]] = request.param
+    async with make() as made:
+        yield made
 
 
 class Socket:
     """A host's socket, and the zygote's end of its control connection once it has come."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, trust: Trust) -> None:
         self.spec = RunnerSpec(
             id=secrets.token_hex(8),
-            trust=Trust.ADMIN,
+            trust=trust,
             socket=folder / "host.sock",
             nonce=secrets.token_bytes(16),
             max_log=1024,
@@ -57,9 +92,9 @@ class Socket:
             self.connected.result()[1].close()
 
 
-async def test_the_zygote_connects_and_presents_the_nonce(launcher: Launcher, tmp_path: Path) -> None:
-    async with Socket(tmp_path) as host:
-        sandbox = await launcher.start(host.spec)
+async def test_the_zygote_connects_and_presents_the_nonce(kind: Kind, tmp_path: Path) -> None:
+    async with Socket(tmp_path, kind.trust) as host:
+        sandbox = await kind.launcher.start(host.spec)
         reader, _ = await host.connected
         record = CONTROL.unpack(await reader.readexactly(CONTROL.size))
         assert (record[0], record[1]) == (Order.HELLO, host.spec.nonce)
@@ -67,34 +102,32 @@ async def test_the_zygote_connects_and_presents_the_nonce(launcher: Launcher, tm
         await sandbox.destroy("the test is over")
 
 
-async def test_destroying_tells_waiters_the_first_reason_and_may_be_repeated(
-    launcher: Launcher, tmp_path: Path
-) -> None:
-    async with Socket(tmp_path) as host:
-        sandbox = await launcher.start(host.spec)
+async def test_destroying_tells_waiters_the_first_reason_and_may_be_repeated(kind: Kind, tmp_path: Path) -> None:
+    async with Socket(tmp_path, kind.trust) as host:
+        sandbox = await kind.launcher.start(host.spec)
         waiting = asyncio.create_task(sandbox.wait())
         await sandbox.destroy("first")
         await sandbox.destroy("second")
         assert (await waiting, await sandbox.wait()) == ("first", "first")
 
 
-async def test_destroying_leaves_no_process(launcher: Launcher, tmp_path: Path) -> None:
-    before = set(kernel.descendants(os.getpid()))
-    async with Socket(tmp_path) as host:
-        sandbox = await launcher.start(host.spec)
+async def test_destroying_leaves_no_process(kind: Kind, tmp_path: Path) -> None:
+    before = kind.processes()
+    async with Socket(tmp_path, kind.trust) as host:
+        sandbox = await kind.launcher.start(host.spec)
         reader, writer = await host.connected
         await reader.readexactly(CONTROL.size)
         writer.write(CONTROL.pack(Order.FORK, secrets.token_bytes(16), 0, 0))
         await writer.drain()
-        while len(set(kernel.descendants(os.getpid())) - before) < 2:
+        while len(kind.processes() - before) < 2:
             await asyncio.sleep(0.005)
         await sandbox.destroy("the test is over")
-    assert set(kernel.descendants(os.getpid())) == before
+    assert kind.processes() == before
 
 
-async def test_a_zygote_that_loses_its_host_ends_by_itself(launcher: Launcher, tmp_path: Path) -> None:
-    async with Socket(tmp_path) as host:
-        sandbox = await launcher.start(host.spec)
+async def test_a_zygote_that_loses_its_host_ends_by_itself(kind: Kind, tmp_path: Path) -> None:
+    async with Socket(tmp_path, kind.trust) as host:
+        sandbox = await kind.launcher.start(host.spec)
         reader, writer = await host.connected
         await reader.readexactly(CONTROL.size)
         writer.close()
@@ -103,19 +136,10 @@ async def test_a_zygote_that_loses_its_host_ends_by_itself(launcher: Launcher, t
 
 
 async def test_without_a_sandbox_tenants_are_refused_and_nothing_is_left(tmp_path: Path) -> None:
-    async with Socket(tmp_path) as host:
-        spec = RunnerSpec(
-            id="0" * 16,
-            trust=Trust.TENANT,
-            socket=host.spec.socket,
-            nonce=host.spec.nonce,
-            max_log=1024,
-            memory_bytes=0,
-        )
-        launcher = process_launcher()
+    async with process_kind() as kind, Socket(tmp_path, Trust.TENANT) as host:
         with pytest.raises(ControlMissing, match="sandbox"):
-            await launcher.check(Trust.TENANT)
+            await kind.launcher.check(Trust.TENANT)
         before = set(tmp_path.iterdir())
         with pytest.raises(ControlMissing, match="sandbox"):
-            await launcher.start(spec)
+            await kind.launcher.start(host.spec)
         assert set(tmp_path.iterdir()) == before
