@@ -19,7 +19,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 ROOT = Path(__file__).resolve().parent
 
 _SLUG = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
+_SECRET = {"ADMIN_KEY", "MONGO_URI"}
+"""Settings that are not shown when they are wrong."""
 _NUMBERED = re.compile(r"URL_PARM([1-9][0-9]*)")
+_MONGO_NAME = r"^[A-Za-z][A-Za-z0-9_-]{0,37}$"
 
 MIB = 1024 * 1024
 MAX_URL_PARMS = 100
@@ -44,6 +47,24 @@ class Settings(BaseModel):
         default=(Path("plugins"),), description="Folders with modules, `:` between them"
     )
     DATA_DIR: Path = Field(default=Path("data"), description="Folder of the embedded store and installed packages")
+    MONGO_URI: str = Field(
+        default="",
+        pattern=r"^(mongodb(\+srv)?://.+)?$",
+        repr=False,
+        description="Address of MongoDB, with user and password; empty: the embedded store in DATA_DIR",
+    )
+    MONGO_DATABASE: str = Field(default="VYPERADMIN", pattern=_MONGO_NAME, description="MongoDB database")
+    MONGO_TENANT: str = Field(default="TENANT", pattern=_MONGO_NAME, description="Its collection of tenants")
+    MONGO_MODULES: str = Field(
+        default="MODULES",
+        pattern=_MONGO_NAME,
+        description="Its collection of modules, and how the names of those with their bundles begin",
+    )
+    MONGO_ADMIN: str = Field(
+        default="ADMIN",
+        pattern=_MONGO_NAME,
+        description="How the name of its collection of an installation's own data begins; `-<ADMIN_UUID>` follows",
+    )
     GATEWAY_HOST: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on")
     GATEWAY_PORT: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one")
 
@@ -199,7 +220,7 @@ def load(folder: Path = ROOT, environ: Mapping[str, str] = os.environ) -> Settin
 def _describe(problem: Mapping[str, object]) -> str:
     where = problem.get("loc")
     name = str(where[0]) if isinstance(where, tuple) and where else ""
-    shown = "" if name == "ADMIN_KEY" or not name else f" (is {problem.get('input')!r})"
+    shown = "" if name in _SECRET or not name else f" (is {problem.get('input')!r})"
     return f"{name or 'settings'}: {problem.get('msg')}{shown}".replace("Value error, ", "")
 
 

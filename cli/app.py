@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli import call, directory, doctor, key, logs, new, pools, runtime_settings
+from cli import call, directory, doctor, key, logs, new, pools, runtime_settings, store
 from cli.installation import ROOT
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ for command in (
     doctor.doctor,
 ):
     app.command()(command)
+app.add_typer(store.app, name="store")
 
 
 def _version(wanted: bool) -> None:

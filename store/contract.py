@@ -1,7 +1,8 @@
-"""The store contract. Kinds: `sqlite` (embedded).
+"""The store contract. Kinds: `sqlite` (embedded), `mongo` (any number of processes on one database).
 
 Every method is a coroutine and may be called from any task of the event loop that opened the store.
-What a completed write stored is there after a crash. Reads give what the last completed write left.
+What a completed write stored is there after a crash. Reads give what the last completed write left; what
+another process wrote, a kind that is shared gives within a second.
 """
 
 from __future__ import annotations
@@ -103,6 +104,9 @@ class Store(Protocol):
 
     async def setting(self, name: str) -> str | None:
         """A run-time setting changed through the control plane."""
+
+    async def settings(self) -> dict[str, str]:
+        """All run-time settings, by name."""
 
     async def put_setting(self, name: str, value: str | None) -> None:
         """Keeps a run-time setting; None forgets it."""

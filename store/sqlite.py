@@ -109,6 +109,10 @@ class SqliteStore:
         rows = await self._rows("SELECT value FROM setting WHERE name = ?", name)
         return str(rows[0][0]) if rows else None
 
+    async def settings(self) -> dict[str, str]:
+        """All run-time settings, by name."""
+        return dict(await self._rows("SELECT name, value FROM setting ORDER BY name"))
+
     async def put_setting(self, name: str, value: str | None) -> None:
         """Keeps a run-time setting; None forgets it."""
         if value is None:

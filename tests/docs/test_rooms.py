@@ -18,7 +18,7 @@ IMPORTS: dict[str, set[str]] = {
     "store": {"calls"},
     "expose": set(),
     "vyperlogix": {"expose"},
-    "cli": {"catalogue", "settings"},
+    "cli": {"catalogue", "settings", "store"},
     "embedded": {
         *("calls", "catalogue", "gateway", "gateway/control"),
         *("runner", "runner/worker", "settings", "store"),
@@ -27,7 +27,7 @@ IMPORTS: dict[str, set[str]] = {
 }
 KINDS = {"calls.inprocess", "runner.process", "store.sqlite"}
 """Modules that only a room which wires may name."""
-WIRING = {"embedded"}
+WIRING = {"cli", "embedded"}
 
 
 def files() -> Iterator[tuple[str, Path]]:

@@ -13,9 +13,11 @@ from calls import bundle as bundles
 from settings import ROOT
 from store.contract import Conflict, Module, ModuleSet, Status, Store, StoreUnavailable, Tenant
 from store.sqlite import SqliteStore
+from tests.store.mongo_stores import mongo_store
 
 KINDS: dict[str, Callable[[Path], Store]] = {
     "sqlite": SqliteStore,
+    "mongo": mongo_store,
 }
 
 ADMIN = "4a1bf01e-0693-48c5-a52b-fc275205c1d8"
@@ -38,6 +40,8 @@ Reopen = Callable[[], Awaitable[Store]]
 @pytest.fixture(params=KINDS)
 async def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Reopen]:
     """Opens the store; again: closes it and opens what it left."""
+    if request.param == "mongo":
+        request.getfixturevalue("mongo")
     async with AsyncExitStack() as stack:
 
         async def opened() -> Store:
@@ -212,6 +216,13 @@ async def test_a_setting_is_replaced_and_forgotten(store: Store) -> None:
     await store.put_setting("limit", None)
     await store.put_setting("limit", None)
     assert await store.setting("limit") is None
+
+
+async def test_settings_are_listed_by_name(store: Store) -> None:
+    for name in ("b", "gone", "a"):
+        await store.put_setting(name, f"value of {name}")
+    await store.put_setting("gone", None)
+    assert list((await store.settings()).items()) == [("a", "value of a"), ("b", "value of b")]
 
 
 async def test_everything_is_there_after_closing_and_opening(reopen: Reopen) -> None:

@@ -1,0 +1,212 @@
+"""Copies what a store holds into a file, and what a file holds into a store, of whichever kinds.
+
+The file is a sequence of records, each 4 bytes of length (big-endian) and one MessagePack struct: `Begin`,
+then tenants, settings, bundles and modules, a bundle before the first module that names it, then `End` with
+the digest of all before. It is checked as a whole before anything of it is stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import BinaryIO, Final
+
+import msgspec
+
+from calls import bundle as bundles
+from store.contract import Conflict, Module, Store, Tenant
+
+FORMAT: Final = 1
+MAX_RECORD_BYTES: Final = 64 * 1024 * 1024
+"""Bytes of one record; the largest is a bundle."""
+_BATCH: Final = 100
+"""Modules of one owner that are stored in one step."""
+
+
+class BadFile(Exception):
+    """The file is none that can be imported; the message says why. Nothing was stored."""
+
+
+class Interfered(Exception):
+    """Somebody else changed what is being copied; to be tried again."""
+
+
+class Begin(msgspec.Struct, frozen=True, tag=True):
+    """What file this is."""
+
+    format: int
+    made_by: str = "plugbay"
+
+
+class TenantRecord(msgspec.Struct, frozen=True, tag=True):
+    """One tenant."""
+
+    tenant: Tenant
+
+
+class SettingRecord(msgspec.Struct, frozen=True, tag=True):
+    """One run-time setting."""
+
+    name: str
+    value: str
+
+
+class BundleRecord(msgspec.Struct, frozen=True, tag=True):
+    """One bundle."""
+
+    data: bytes
+
+
+class ModuleRecord(msgspec.Struct, frozen=True, tag=True):
+    """One module."""
+
+    module: Module
+
+
+class End(msgspec.Struct, frozen=True, tag=True):
+    """The file is complete."""
+
+    digest: bytes
+    """SHA-256 of every byte before this record."""
+
+
+Record = Begin | TenantRecord | SettingRecord | BundleRecord | ModuleRecord | End
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_decoder: Final = msgspec.msgpack.Decoder(Record)
+
+
+class Copied(msgspec.Struct):
+    """How much was copied."""
+
+    tenants: int = 0
+    settings: int = 0
+    modules: int = 0
+    bundles: int = 0
+
+
+async def export_store(store: Store, file: BinaryIO) -> Copied:
+    """Writes all that the store holds.
+
+    Raises StoreUnavailable, Interfered or OSError; the file is then not complete.
+    """
+    copied = Copied()
+    written = hashlib.sha256()
+
+    def write(record: Record) -> None:
+        encoded = _encoder.encode(record)
+        for part in (len(encoded).to_bytes(4, "big"), encoded):
+            file.write(part)
+            written.update(part)
+
+    write(Begin(FORMAT))
+    for tenant in await store.tenants():
+        write(TenantRecord(tenant))
+        copied.tenants += 1
+    for name, value in (await store.settings()).items():
+        write(SettingRecord(name, value))
+        copied.settings += 1
+    digests: set[str] = set()
+    for owner in await store.owners():
+        for module in (await store.modules(owner)).modules:
+            if module.digest not in digests:
+                data = await store.bundle(module.digest)
+                if data is None:
+                    raise Interfered(f"module {module.name} was changed while it was copied: try again")
+                write(BundleRecord(data))
+                digests.add(module.digest)
+            write(ModuleRecord(module))
+            copied.modules += 1
+    copied.bundles = len(digests)
+    write(End(written.digest()))
+    return copied
+
+
+async def import_store(store: Store, file: BinaryIO) -> Copied:
+    """Stores all that a seekable file holds, in place of what has the same name; what else is there stays.
+
+    Can be repeated. Raises BadFile before anything is stored; StoreUnavailable, Interfered or OSError when
+    some is.
+    """
+    start = file.tell()
+    _check(file)
+    file.seek(start)
+    copied = Copied()
+    batch: list[Module] = []
+    for record in _records(file):
+        if batch and not (isinstance(record, ModuleRecord | BundleRecord) and len(batch) < _BATCH):
+            await _put(store, batch)
+        match record:
+            case TenantRecord(tenant):
+                await _put_tenant(store, tenant)
+                copied.tenants += 1
+            case SettingRecord(name, value):
+                await store.put_setting(name, value)
+                copied.settings += 1
+            case BundleRecord(data):
+                await store.put_bundle(data)
+                copied.bundles += 1
+            case ModuleRecord(module):
+                if batch and batch[0].owner != module.owner:
+                    await _put(store, batch)
+                batch.append(module)
+                copied.modules += 1
+    return copied
+
+
+def _check(file: BinaryIO) -> None:
+    """Reads to the end. Raises BadFile."""
+    digests: set[str] = set()
+    for record in _records(file):
+        if isinstance(record, BundleRecord):
+            digests.add(bundles.digest(record.data))
+        elif isinstance(record, ModuleRecord) and record.module.digest not in digests:
+            raise BadFile(f"the file is damaged: it lacks the bundle of module {record.module.name}")
+
+
+async def _put(store: Store, batch: list[Module]) -> None:
+    try:
+        await store.change_modules(batch[0].owner, batch, [])
+    except ValueError as error:
+        raise Interfered(f"{error}, or forgotten since: try again") from error
+    batch.clear()
+
+
+async def _put_tenant(store: Store, tenant: Tenant) -> None:
+    try:
+        await store.add_tenant(tenant)
+    except Conflict:
+        await store.set_status(tenant.uuid, tenant.status)
+
+
+def _records(file: BinaryIO) -> Iterator[Record]:
+    """The records from here to the end. Raises BadFile."""
+    read = hashlib.sha256()
+    first = True
+    while True:
+        length = file.read(4)
+        encoded = file.read(_bounded(length)) if len(length) == 4 else b""
+        try:
+            record = _decoder.decode(encoded)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BadFile(
+                "the file is no export of Plugbay" if first else "the file is damaged or not complete"
+            ) from error
+        if first is not isinstance(record, Begin):
+            raise BadFile("the file is no export of Plugbay")
+        if isinstance(record, Begin) and record.format > FORMAT:
+            raise BadFile("the file was made by a newer Plugbay: update this one")
+        yield record
+        first = False
+        if isinstance(record, End):
+            if record.digest != read.digest() or file.read(1):
+                raise BadFile("the file is damaged")
+            return
+        read.update(length + encoded)
+
+
+def _bounded(length: bytes) -> int:
+    number = int.from_bytes(length, "big")
+    if number > MAX_RECORD_BYTES:
+        raise BadFile("the file is no export of Plugbay, or damaged")
+    return number

@@ -1,0 +1,60 @@
+"""Fixtures: MongoDB servers for all tests, and servers of a test's own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.store.mongo_server import MongoServer, NotInstalled, interpreter
+from tests.store.mongo_stores import SERVER, Stores, database_of
+
+STANDALONE = "--standalone"
+TOPOLOGIES = {"replica-set": [], "standalone": [STANDALONE]}
+"""With change streams and without."""
+
+
+@pytest.fixture(scope="session")
+def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
+    """A running server that stays as it is; every folder has a database of its own there."""
+    server = _started(MongoServer(tmp_path_factory.mktemp("mongo")))
+    os.environ[SERVER] = server.uri
+    yield server
+    del os.environ[SERVER]
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def standalone_mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
+    """The same without change streams."""
+    server = _started(MongoServer(tmp_path_factory.mktemp("mongo"), STANDALONE))
+    yield server
+    server.kill()
+
+
+@pytest.fixture(params=TOPOLOGIES)
+async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stores]:
+    """Stores on one empty database, with and without change streams."""
+    server = request.getfixturevalue("mongo" if request.param == "replica-set" else "standalone_mongo")
+    stores = Stores(server.uri, database_of(tmp_path))
+    async with stores.stack:
+        yield stores
+
+
+@pytest.fixture(params=TOPOLOGIES)
+def own_mongo(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MongoServer]:
+    """A running server that a test may stop."""
+    server = _started(MongoServer(tmp_path / "mongo", *TOPOLOGIES[request.param]))
+    yield server
+    server.kill()
+
+
+def _started(server: MongoServer) -> MongoServer:
+    try:
+        interpreter()
+    except NotInstalled as error:
+        pytest.skip(str(error))
+    server.start()
+    return server
