@@ -89,9 +89,10 @@ class DockerSandbox:
         await asyncio.shield(self._removal)
 
     async def _remove(self) -> None:
+        removed = True
         if self._asked is not None:
             await asyncio.gather(self._asked, return_exceptions=True)
-        removed = await self._removed()
+            removed = await self._removed()
         if self._inspection is not None:
             await self._inspection
         self._end("removed")
@@ -106,6 +107,8 @@ class DockerSandbox:
                 return True
             except (Conflict, EngineAway) as error:
                 log.debug("container %s: %s", self.name, error)
+                if not self.container:  # it may never have been made: not worth keeping anybody waiting
+                    return False
             except EngineError as error:
                 log.warning("container %s could not be removed: %s", self.name, error)
             else:
