@@ -62,9 +62,11 @@ class FolderWatch:
             roots = self._identities()
             try:
                 await self._watch_while(roots)
-            except (OSError, RuntimeError) as error:  # RuntimeError: watchfiles' own
+            # RuntimeError is watchfiles' own, for instance for a name that is not UTF-8; it comes in a group.
+            except* (OSError, RuntimeError) as errors:
                 if self.working:
-                    log.warning("plugin folders are looked at every half second: they cannot be watched (%s)", error)
+                    why = "; ".join(map(str, errors.exceptions))
+                    log.warning("plugin folders are looked at every half second: they cannot be watched (%s)", why)
                 self.working = False
                 await asyncio.sleep(_CHECK_MS / 1000)
             # The next watch is set up before whoever is told gets to look: no change falls between the two.

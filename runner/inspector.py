@@ -41,7 +41,8 @@ class Inspector:
         """Takes one INSPECT; it is answered whatever happens."""
         self._queue.append(job)
         left = max(0.0, job.call.deadline - time.time())
-        asyncio.get_running_loop().call_later(left, self._expire, job)
+        expiry = asyncio.get_running_loop().call_later(left, self._expire, job)
+        job.on_answered = lambda _: expiry.cancel()  # which would keep the job, and its batch, for minutes
         self.advance()
 
     def _expire(self, job: Job) -> None:

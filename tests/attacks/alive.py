@@ -123,7 +123,7 @@ class Footprint:
         return (
             self.rss <= other.rss * 1.05 + SPARE_BYTES
             and self.fds <= other.fds + 2
-            and self.threads <= other.threads
+            and self.threads <= other.threads + 2  # those that read files end after ten seconds without work
             and not self.strangers
         )
 

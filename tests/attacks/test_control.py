@@ -1,0 +1,390 @@
+"""Sections E and G of the security requirements: other owners' things, and the control plane.
+
+What needs registration of tenants, uploads or asynchronous calls (E4, E9, G7 of environments, G9, G11) has
+no route yet: that there is none is part of what is tested here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+import pytest
+
+from calls import bundle
+from catalogue.report import Endpoint, Report
+from store.contract import Module, Status, Tenant
+from store.sqlite import SqliteStore
+from tests.attacks.alive import ADMIN, Attacker
+from tests.attacks.conftest import PLUGINS
+from tests.attacks.wire import canary, request, statuses
+from tests.embedded.server import ADMIN_KEY, ADMIN_UUID, ROOT, Embedded, running
+
+ONE = "11111111-1111-4111-8111-111111111111"
+OTHER = "22222222-2222-4222-9222-22222222222f"
+DISABLED = "33333333-3333-4333-a333-333333333333"
+NIL = "00000000-0000-0000-0000-000000000000"
+SECRET = "canary-of-the-environment"
+
+OPERATORS: list[Any] = [
+    {"$ne": None},
+    {"$gt": ""},
+    {"$regex": ".*"},
+    {"$where": "sleep(5000)"},
+    ["x"],
+    1,
+    1.5,
+    True,
+    None,
+]
+
+
+async def prepare(data: Path, plugins: Path) -> None:
+    """Three tenants, one of them with a module that serves as far as this platform runs tenants at all."""
+    file = plugins / "hidden.py"
+    file.write_text(f'import expose\n__ID__ = "{OTHER}"\n@expose.endpoint(API="secret")\ndef secret():\n    return 1\n')
+    report = Report(endpoints=(Endpoint(api="secret", methods=("GET",), function="secret"),))
+    store = SqliteStore(data)
+    await store.open()
+    for uuid, status in ((ONE, Status.ENABLED), (OTHER, Status.ENABLED), (DISABLED, Status.DISABLED)):
+        await store.add_tenant(Tenant(uuid=uuid, status=status))
+    digest = await store.put_bundle(bundle.pack({file.name: file.read_bytes()}))
+    module = Module(
+        owner=OTHER,
+        name="hidden",
+        alias=None,
+        digest=digest,
+        source=str(file),
+        environment="",
+        report=msgspec.json.encode(report),
+    )
+    await store.change_modules(OTHER, [module], [])
+    await store.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
+    folder = tmp_path_factory.mktemp("control")
+    (folder / "plugins").mkdir()
+    (folder / "plugins" / "ping.py").write_bytes((PLUGINS / "ping.py").read_bytes())
+    (folder / "plugins" / "given.py").write_bytes((PLUGINS / "given.py").read_bytes())
+    asyncio.run(prepare(folder / "data", folder / "plugins"))
+    with running(folder / "plugins", folder / "data", OWN_SECRET=SECRET) as server:
+        yield server
+
+
+# E: other owners
+
+
+def test_e1_what_is_anothers_is_as_if_it_were_not_there(attacker: Attacker) -> None:
+    mine = attacker.get(f"/{OTHER}/hidden/secret/")
+    assert (mine.status_code, "sandbox" in mine.text) == (503, True), "it is there for its owner"
+    for path in ("/{}/hidden/secret/", "/{}/secret/", "/{}/hidden/", "/{}/hidden/__dir__/"):
+        for owner in (ONE, ADMIN_UUID):
+            answer = attacker.get(path.format(owner))
+            nothing = attacker.get(path.format(owner).replace("hidden", "nothin").replace("secret", "nothin"))
+            assert (answer.status_code, nothing.status_code) == (404, 404)
+            assert answer.text.replace("hidden", "nothin").replace("secret", "nothin") == nothing.text
+            assert answer.headers.keys() == nothing.headers.keys()
+    for owner in (f"/{ONE}", ""):
+        assert "hidden" not in attacker.get(f"{owner}/__dir__/").text
+
+
+def test_e1_nobody_but_the_owner_learns_of_a_tenants_module(attacker: Attacker) -> None:
+    for path in ("/", "/metrics", "/docs", "/openapi.json", "/readyz"):
+        assert "hidden" not in attacker.request("GET", path).text
+    assert "hidden" not in json.dumps(attacker.api("GET", "/endpoints").json())
+    assert attacker.api("GET", "/modules/hidden").status_code == 404
+
+
+def test_e2_a_uuid_has_one_form(attacker: Attacker) -> None:
+    for uuid in (OTHER, ADMIN_UUID):
+        found = attacker.exchange(request(b"/rest/services/%b/ping/ping/" % uuid.encode(), b"Connection: close"))
+        assert found[0].status == (200 if uuid == ADMIN_UUID else 404)
+        for form in (
+            uuid.upper().encode(),
+            b"{%b}" % uuid.encode(),
+            b"urn:uuid:%b" % uuid.encode(),
+            uuid.replace("-", "").encode(),
+            uuid.replace("-", "%2d", 1).encode(),
+            uuid.replace("-", "_").encode(),
+            b"%b%%20" % uuid.encode(),
+            b"%b+" % uuid.encode(),
+            b"%b-" % uuid.encode(),
+            uuid.replace("2", "２").encode(),
+            quote(uuid.replace("4", "４")).encode(),
+        ):
+            path = b"/rest/services/%b/ping/ping/" % form
+            assert statuses(attacker.exchange(request(path, b"Connection: close"))) in ([400], [404]), form
+
+
+def test_e3_uuids_near_a_known_one_are_nobody(attacker: Attacker) -> None:
+    for uuid in (NIL, NIL.replace("0", "f"), f"{OTHER[:-1]}0", f"{OTHER[:-1]}e", f"{ADMIN_UUID[:-1]}9"):
+        answer = attacker.get(f"/{uuid}/ping/ping/")
+        assert (answer.status_code, answer.json()) == (404, {"status": f"tenant {uuid} is unknown"})
+    assert attacker.get(f"/{DISABLED}/ping/ping/").status_code == 403
+    assert attacker.get(f"/{ADMIN_UUID}/ping/ping/").status_code == 200
+
+
+def test_e8_calls_cannot_be_guessed_or_fetched(attacker: Attacker) -> None:
+    ids = [attacker.get("/ping/ping/").headers["x-call-id"] for _ in range(500)]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch("[0-9a-f]{32}", each) for each in ids)
+    assert len({each[:4] for each in ids}) > 450
+    assert len({each[-4:] for each in ids}) > 450
+    for each in (ids[0], "0" * 32, "1", "..", ids[0].upper()):
+        for prefix in ("/rest/calls/", "/rest/services/calls/", "/calls/"):
+            path = f"{prefix}{each}".encode()
+            assert statuses(attacker.exchange(request(path, b"Connection: close"))) in ([400], [404])
+        assert attacker.request("GET", f"/api/logs?call={each}").status_code == 401
+
+
+# G: the control plane
+
+
+def parameters() -> Iterator[tuple[str, str, str, str]]:
+    """Method, path, name and place of every parameter that any route of the control plane takes."""
+    document = json.loads((ROOT / "docs" / "openapi.json").read_text())
+    for path, operations in document["paths"].items():
+        if path.startswith("/api/"):
+            for method, operation in operations.items():
+                for parameter in operation.get("parameters", []):
+                    yield method.upper(), path, parameter["name"], parameter["in"]
+
+
+def test_g6_operators_are_no_values_of_any_parameter(attacker: Attacker) -> None:
+    count = 0
+    for (method, path, name, place), operator in itertools.product(parameters(), OPERATORS):
+        text = json.dumps(operator)
+        if place == "path":
+            targets = [path.replace(f"{{{name}}}", quote(text, safe=""))]
+        else:
+            path = path.replace("{name}", "ping")
+            key = next(iter(operator)) if isinstance(operator, dict) else "$ne"
+            targets = [f"{path}?{name}[{key}]=x"]
+            if isinstance(operator, dict | list | float):
+                targets += [f"{path}?{name}={quote(text)}", f"{path}?{name}=1&{name}[]={quote(text)}"]
+        for target in targets:
+            answer = attacker.request(method, target, headers=ADMIN, json={"size": 1} if method == "PUT" else None)
+            assert answer.status_code in (404, 422), (method, target, answer.text)
+            assert answer.json()["errors"][0]["field"], answer.text
+            count += 1
+    assert count > 50
+
+
+def test_g6_operators_are_no_values_of_any_field(attacker: Attacker) -> None:
+    for operator in OPERATORS:
+        for method, path, field in (
+            ("PUT", "/pools/admin", "size"),
+            ("PATCH", "/settings", "NUM_URL_PARMS"),
+            ("PATCH", "/settings", "URL_PARM1"),
+        ):
+            if (operator is None and path == "/settings") or (
+                operator == 1 and operator is not True and field != "URL_PARM1"
+            ):
+                continue  # what that field takes
+            answer = attacker.api(method, path, json={field: operator})
+            assert answer.status_code == 422, (path, field, operator, answer.text)
+            assert answer.json()["errors"][0]["field"].split(".")[0] in (field, "body"), answer.text
+        answer = attacker.api("PUT", "/pools/admin", json=operator)
+        assert answer.status_code == 422, (operator, answer.text)
+
+
+def test_g7_g9_names_that_are_no_fields_are_refused(attacker: Attacker) -> None:
+    before = attacker.api("GET", "/settings").json()
+    names = ["$set", "a.b", "\0", "__proto__", "", "_id", "role", "status", "key", "owner", "created", "ADMIN_KEY"]
+    names += ["url_parm1", "URL_PARM0", "URL_PARM101", "URL_PARM01", "URL_PARM1\n", "URL_PARM１", "MAX_QUEUE"]
+    for name in names:
+        assert attacker.api("PATCH", "/settings", json={name: "x"}).status_code == 422, name
+        assert attacker.api("PATCH", "/settings", json={"URL_PARM1": "fine", name: "x"}).status_code == 422, name
+        assert attacker.api("PUT", "/pools/admin", json={"size": 1, name: "x"}).status_code == 422, name
+        if name.isprintable():
+            assert attacker.api("GET", "/pools", params={name or "x": "x"}).status_code == 422, name
+    nested: Any = "x"
+    for _ in range(900):
+        nested = {"a": nested}
+    for body in (
+        {f"URL_PARM{number}": "x" for number in range(5000)},
+        {"URL_PARM1": nested},
+        {"URL_PARM1": "x" * 60_000},
+    ):
+        assert attacker.api("PATCH", "/settings", json=body).status_code in (413, 422)
+    for content in (
+        b"{" * 30_000,
+        b"[" * 60_000,
+        b'{"size":1,"size":99}',
+        b"\xff",
+        b'{"size":1e400}',
+        b"NaN",
+        b"x" * 70_000,
+    ):
+        answer = attacker.request(
+            "PUT", "/api/pools/admin", headers=ADMIN | {"Content-Type": "application/json"}, content=content
+        )
+        assert answer.status_code in (400, 413, 422), (content[:30], answer.text)
+    assert attacker.api("GET", "/settings").json() == before
+
+
+def test_g8_queries_of_lists_are_numbers_and_names(attacker: Attacker) -> None:
+    for query in (
+        *(f"limit={value}" for value in ("-1", "0", "1e9", "NaN", "1e400", "501", "", "1;2", "０", "0x1", "99" * 999)),
+        *(f"cursor={value}" for value in ("../x", "%00", "a/b", "$where", "-1", "1e9", "x" * 300)),
+        *("status[$ne]=x", "sort=$where", "limit[$gt]=1", "$where=1", "limit=1&limit=2&x=1"),
+    ):
+        for path in ("/modules", "/endpoints", "/logs"):
+            answer = attacker.api("GET", f"{path}?{query}")
+            if "cursor" in query and path != "/logs" and answer.status_code == 200:
+                continue  # a name like any other: what comes after it is listed
+            assert answer.status_code == 422, (path, query, answer.text[:200])
+
+
+def test_g11_nobody_can_be_registered_or_uploaded_to_yet(attacker: Attacker) -> None:
+    for path in (
+        "/tenants",
+        f"/tenants/{OTHER}",
+        f"/tenants/{OTHER}/modules/x",
+        f"/tenants/{NIL}/environ",
+        "/modules/x",
+    ):
+        for method in ("POST", "PUT", "PATCH", "DELETE"):
+            answer = attacker.api(method, path, json={"uuid": ADMIN_UUID})
+            assert answer.status_code in (404, 405), (method, path, answer.text)
+
+
+ROUTES = [
+    *(("GET", f"/api/{name}") for name in ("modules", "modules/ping", "endpoints", "pools", "settings", "logs")),
+    *(("PUT", "/api/pools/admin"), ("PATCH", "/api/settings"), ("GET", "/api/nothing"), ("GET", "/api")),
+]
+
+
+def test_g12_without_the_key_every_route_says_401(attacker: Attacker) -> None:
+    key = ADMIN_KEY.encode()
+    for method, path in ROUTES:
+        for headers in (
+            [],
+            [b""],
+            [b"Bearer"],
+            [b"Bearer "],
+            [b"Basic " + key],
+            [b"Bearer  " + key],
+            [b"Bearer " + key[:-1]],
+            [b"Bearer " + key + b"x"],
+            [b"Bearer " + key.upper()],
+            [b"Bearer " + key + b", Bearer x"],
+            [b"Bearer " + key, b"Bearer " + key],
+            [b"Bearer \xff\xfe"],
+            ["Bearer ｋey".encode()],
+            [b"Bearer " + OTHER.encode()],
+            [key],
+        ):
+            lines = [b"Authorization: " + value for value in headers]
+            found = attacker.exchange(request(path.encode(), *lines, b"Connection: close", method=method.encode()))
+            assert statuses(found) == [401], (method, path, headers, found)
+            assert found[0].headers["www-authenticate"] == "Bearer"
+    for value, status in ((b"Bearer " + b"x" * 1_000_000, 431), (b"Bearer \x00", 400)):
+        data = request(b"/api/pools", b"Authorization: " + value)
+        assert statuses(attacker.exchange(data, canary())) == [status]
+    for elsewhere in (b"?Authorization=Bearer%20" + key, b"?key=" + key):
+        assert attacker.exchange(request(b"/api/pools" + elsewhere, b"Connection: close"))[0].status == 401
+    assert attacker.client.get(f"{attacker.url}/api/pools", auth=("Bearer", ADMIN_KEY)).status_code == 401
+    assert attacker.request("GET", "/api/pools", headers={"Cookie": f"Authorization={ADMIN_KEY}"}).status_code == 401
+    assert attacker.api("GET", "/pools").status_code == 200
+
+
+def test_g13_every_form_of_a_request_is_answered_like_the_plain_one(attacker: Attacker) -> None:
+    def status(method: bytes, path: bytes, *headers: bytes, keyed: bool) -> int:
+        key = [b"Authorization: Bearer " + ADMIN_KEY.encode()] if keyed else []
+        return attacker.exchange(request(path, *key, *headers, b"Connection: close", method=method))[0].status
+
+    for keyed, plain in ((False, 401), (True, 200)):
+        assert status(b"GET", b"/api/pools", keyed=keyed) == plain
+        assert status(b"GET", b"/api/pools/", keyed=keyed) == plain
+        assert attacker.request("HEAD", "/api/pools", headers=ADMIN if keyed else {}).status_code == plain
+        for name in (b"X-HTTP-Method-Override", b"X-HTTP-Method", b"X-Method-Override", b"_method"):
+            assert status(b"GET", b"/api/pools", name + b": DELETE", keyed=keyed) == plain
+            assert status(b"POST", b"/api/pools", name + b": GET", keyed=keyed) == (405 if keyed else 401)
+        for name in (b"X-Original-URL", b"X-Rewrite-URL", b"X-Forwarded-Prefix", b"X-Forwarded-Path", b"Forwarded"):
+            assert status(b"GET", b"/healthz", name + b": /api/pools", keyed=keyed) == 200
+            assert status(b"GET", b"/api/pools", name + b": /healthz", keyed=keyed) == plain
+    for path in (
+        b"//api/pools",
+        b"/api/../api/pools",
+        b"/API/pools",
+        b"/api//pools",
+        b"/api/./pools",
+        b"/api/pools%20",
+    ):
+        assert status(b"GET", path, keyed=False) == 401
+        assert status(b"GET", path, keyed=True) in (400, 404)
+
+
+def test_g14_a_pool_has_a_size_within_its_bounds(attacker: Attacker) -> None:
+    sizes: list[Any] = [-1, 0, 10**9, 17, 1.5, 1.0, True, False, "1", "1;rm", None, [], [1], {}, 10**400]
+    for size in sizes:
+        answer = attacker.api("PUT", "/pools/admin", json={"size": size})
+        assert answer.status_code == 422, (size, answer.text)
+        assert answer.json()["errors"][0]["field"] == "size"
+    for name in ("nothing", OTHER, "ADMIN", "admin%00", "..", "admin;x", "$where"):
+        assert attacker.api("PUT", f"/pools/{name}", json={"size": 1}).status_code == 404, name
+    assert (attacker.pool()["size"], len(attacker.pool()["runners"])) == (1, 1)
+
+
+def test_g17_no_secret_is_anywhere_but_where_it_belongs(attacker: Attacker) -> None:
+    for path in ("/", "/docs", "/openapi.json", "/metrics", "/healthz", "/readyz", "/nothing", "/readme"):
+        assert SECRET not in attacker.request("GET", path).text
+    for path in ("/settings", "/pools", "/modules", "/endpoints", "/logs", "/nothing"):
+        assert SECRET not in attacker.api("GET", path).text
+    attacker.post(b"{", path="/given/all/")
+    attacker.get("/given/nothing/")
+    server = attacker.server
+    for secret in (SECRET, ADMIN_KEY):
+        places = [str(server.data), str(server.temporary), str(server.plugins)]
+        found = subprocess.run(["grep", "-ralF", secret, *places], capture_output=True, text=True, check=False)
+        assert (found.returncode, found.stdout) == (1, "")
+        assert secret not in server.log
+        assert secret not in server.banner
+    for file in server.data.rglob("*"):
+        assert not file.stat().st_mode & 0o077 or file.is_dir(), f"{file} can be read by others"
+
+
+def test_g18_open_pages_name_no_tenant_and_load_nothing_from_elsewhere(attacker: Attacker) -> None:
+    attacker.get(f"/{OTHER}/hidden/secret/")
+    for path in ("/metrics", "/healthz", "/readyz", "/docs", "/openapi.json", "/"):
+        answer = attacker.request("GET", path)
+        assert answer.status_code == 200
+        for uuid in (ONE, OTHER, DISABLED):
+            assert uuid not in answer.text
+        assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//(?!127\.0\.0\.1)""", answer.text), path
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+def test_g19_logs_and_files_are_looked_up_and_never_opened(attacker: Attacker) -> None:
+    for path in (
+        "/api/logs?file=..%2f..%2fetc/passwd",
+        "/api/logs?call=..%2f..%2fetc%2fpasswd",
+        "/api/logs?module=../../etc/passwd",
+        "/api/logs/../../etc/passwd",
+        "/api/logs/%2e%2e/%2e%2e/etc/passwd",
+        "/api/logs/..%2f..%2fetc%2fpasswd",
+        "/api/modules/..%2f..%2fetc%2fpasswd",
+        "/api/modules/../../etc/passwd",
+    ):
+        found = attacker.exchange(
+            request(path.encode(), b"Authorization: Bearer " + ADMIN_KEY.encode(), b"Connection: close")
+        )
+        assert statuses(found) in ([404], [422]), (path, found)
+    for path in (
+        *("/assets/../page.html", "/assets/..%2fpage.html", "/assets/%2e%2e/.env", "/assets/page.html", "/assets/.env"),
+        *("/assets//etc/passwd", "/assets/", "/assets/page.css%00.js", "/assets/docs.html", "/readme/../.env", "/.env"),
+        *("/.env.local", "/data/plugbay.sqlite", "/README.md", "/docs/", "/static/../.env", "/.git/config"),
+    ):
+        found = attacker.exchange(request(path.encode(), b"Connection: close"))
+        assert statuses(found) == [404] or path == "/docs/", (path, found)
