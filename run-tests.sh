@@ -3,7 +3,8 @@
 #
 #   ./run-tests.sh [--install] [--require-all] [pytest arguments …]
 #
-#   --install       first installs the system packages that tests need (Debian, Ubuntu; as root)
+#   --install       first installs the system packages that tests need, and runs Docker for as long as they
+#                   take (Debian, Ubuntu; as root)
 #   --require-all   a test that this machine cannot run is a failure
 set -euo pipefail
 # shellcheck source=scripts/environment.sh
@@ -38,7 +39,11 @@ check() {
 cd "$ROOT"
 ensure_environment requirements-dev.lock
 python=$VENV/bin/python
-[[ $install == false ]] || install_system_packages
+if [[ $install == true ]]; then
+    trap 'scripts/docker-engine.sh down' EXIT
+    scripts/docker-engine.sh up
+    install_system_packages
+fi
 check "ruff check" ruff check --quiet .
 check "ruff format" ruff format --quiet --check .
 check "mypy" mypy --no-error-summary
