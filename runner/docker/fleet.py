@@ -9,8 +9,8 @@ from typing import Final
 from runner.docker import events, template
 from runner.docker.engine import Engine, NotThere
 from runner.docker.sandbox import DockerSandbox
-from runner.docker.uids import Uids
-from runner.launcher import RunnerSpec
+from runner.docker.uids import NoUid, Uids
+from runner.launcher import LaunchFailed, RunnerSpec
 
 log = logging.getLogger("plugbay.runner")
 
@@ -29,6 +29,7 @@ class Fleet:
         self._members: dict[str, DockerSandbox] = {}
         self.connections = 0
         """How often this host and the Engine came together: the Engine may be another one after each."""
+        self._closed = False
         self._follower: asyncio.Task[None] | None = None
         self._pauses: set[asyncio.Task[None]] = set()
 
@@ -42,15 +43,22 @@ class Fleet:
         )
 
     async def close(self) -> None:
-        """Removes every container there is."""
+        """Removes every container there is; none is made any more."""
+        self._closed = True
         await asyncio.gather(*(member.destroy("shutting down") for member in list(self._members.values())))
         if self._follower is not None:
             self._follower.cancel()
             await asyncio.gather(self._follower, return_exceptions=True)
 
     def add(self, spec: RunnerSpec) -> DockerSandbox:
-        """A sandbox with a user id of its own, not created yet; it leaves when it is removed. Raises NoUid."""
-        member = DockerSandbox(spec.id, template.container_name(spec), self._uids.take(), self._engine, self._left)
+        """A sandbox with a user id of its own, not created yet; it leaves when it is removed. Raises LaunchFailed."""
+        if self._closed:
+            raise LaunchFailed("the platform is shutting down")
+        try:
+            uid = self._uids.take()
+        except NoUid as error:
+            raise LaunchFailed(str(error)) from error
+        member = DockerSandbox(spec.id, template.container_name(spec), uid, self._engine, self._left)
         self._members[spec.id] = member
         return member
 

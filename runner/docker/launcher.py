@@ -13,7 +13,6 @@ from runner.docker.installation import Installation
 from runner.docker.proof import Prover
 from runner.docker.sandbox import DockerSandbox
 from runner.docker.template import Wish
-from runner.docker.uids import NoUid
 from runner.launcher import ControlMissing, LaunchFailed, RunnerSpec, Trust
 
 log = logging.getLogger("plugbay.runner")
@@ -58,10 +57,7 @@ class DockerLauncher:
 
     async def start(self, spec: RunnerSpec) -> DockerSandbox:
         """See launcher.Launcher."""
-        try:
-            member = self._fleet.add(spec)
-        except NoUid as error:
-            raise LaunchFailed(str(error)) from error
+        member = self._fleet.add(spec)
         try:
             await self._bring_up(member, spec)
         except BaseException as error:

@@ -16,9 +16,8 @@ from runner.docker import sockets, template
 from runner.docker.engine import EngineAway, EngineError
 from runner.docker.fleet import Fleet
 from runner.docker.sandbox import DockerSandbox
-from runner.docker.uids import NoUid
 from runner.docker.verdict import Report
-from runner.launcher import ControlMissing, RunnerSpec, Trust
+from runner.launcher import ControlMissing, LaunchFailed, RunnerSpec, Trust
 
 _SCRIPT: Final = Path(__file__).with_name("probe.py")
 _PROBE_SECS: Final = 30.0
@@ -44,8 +43,8 @@ async def probe(fleet: Fleet, folder: Path, body: Callable[[RunnerSpec, int], di
     spec = RunnerSpec(id=secrets.token_hex(8), trust=Trust.TENANT, socket=address, nonce=b"", max_log=0, memory_bytes=0)
     try:
         member = fleet.add(spec)
-    except NoUid as error:
-        raise ControlMissing(f"user: {error}; try again later") from error
+    except LaunchFailed as error:
+        raise ControlMissing(f"sandbox: {error}; try again later") from error
     try:
         address.parent.mkdir(mode=0o700, parents=True)
         async with asyncio.timeout(_PROBE_SECS):
