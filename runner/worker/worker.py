@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from calls import frames, payload
 from calls.call import Outcome
@@ -20,6 +20,10 @@ from runner.worker import binding, inspection, kernel, result
 from runner.worker.baseline import Baseline
 from runner.worker.modules import ImportFailed, Modules
 from runner.worker.output import Capture, Output
+
+
+_READ: Final = 64 * 1024
+"""Bytes read at once. Above malloc's threshold every read would map and unmap memory, which costs a third of a call."""
 
 
 @dataclass(slots=True)
@@ -71,7 +75,7 @@ class Worker:
     def _next(self) -> bytes | None:
         """The next frame; None when the host has closed the connection."""
         while not self._waiting:
-            data = self._connection.recv(262144)
+            data = self._connection.recv(_READ)
             if not data:
                 return None
             self._waiting = self._reader.feed(data)[::-1]
@@ -206,7 +210,7 @@ class Worker:
             self._event_loop().stop()
 
     def _readable(self) -> None:
-        data = self._connection.recv(262144)
+        data = self._connection.recv(_READ)
         if not data:
             sys.exit(0)
         for body in self._reader.feed(data):
