@@ -21,7 +21,6 @@ from runner.worker.baseline import Baseline
 from runner.worker.modules import ImportFailed, Modules
 from runner.worker.output import Capture, Output
 
-
 _READ: Final = 64 * 1024
 """Bytes read at once. Above malloc's threshold every read would map and unmap memory, which costs a third of a call."""
 
