@@ -2,8 +2,8 @@
 # Docker for the tests, on Debian (as root):
 #
 #   scripts/docker-engine.sh up     installs what is missing of Engine, Compose, buildx, mmdebstrap and
-#                                   gVisor, and starts the Engine when none answers
-#   scripts/docker-engine.sh down   stops the Engine that `up` started; any other is left alone
+#                                   gVisor, starts the Engine when none answers, and then says `started`
+#   scripts/docker-engine.sh down   stops the Engine that `up` has started; any other is left alone
 #
 # Debian 12 has these only in newer suites: two are added to apt with priorities below those of its own
 # (/etc/apt/sources.list.d/plugbay-docker.sources, /etc/apt/preferences.d/plugbay-docker). An Engine
@@ -91,7 +91,10 @@ start() {
     setsid dockerd --config-file "$config" >"$STATE/log" 2>&1 </dev/null &
     printf '%s\n' $! >"$STATE/pid"
     for ((tries = 0; tries < 120; tries++)); do
-        answers && return
+        if answers; then
+            printf 'started\n'
+            return
+        fi
         kill -0 "$(<"$STATE/pid")" 2>/dev/null || break
         sleep 0.5
     done

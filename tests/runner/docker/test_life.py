@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,19 @@ async def test_a_paused_runner_is_ended(launcher: DockerLauncher, folder: Path) 
         await running.sandbox.destroy("too late")
         with pytest.raises(docker.errors.NotFound):
             stack.client().inspect_container(running.sandbox.container)
+
+
+async def test_the_engine_is_asked_for_nothing_but_a_container_and_its_end(
+    launcher: DockerLauncher, folder: Path
+) -> None:
+    since = time.time()
+    async with Running(launcher, folder) as running:
+        container = running.sandbox.container
+    filters = {"container": [container]}
+    seen = stack.client().events(since=since, until=time.time() + 0.001, decode=True, filters=filters)
+    actions = {event["Action"] for event in seen}
+    assert {"create", "start", "die", "destroy"} <= actions
+    assert actions <= {"create", "attach", "start", "kill", "die", "destroy"}
 
 
 async def run(wanted_folder: Path, script: str) -> str:
