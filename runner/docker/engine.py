@@ -129,10 +129,10 @@ class Engine:
         """Kills a container and removes it. Raises Conflict while somebody else is removing it."""
         await self._run(partial(self._client.remove_container, container, force=True, v=True))
 
-    async def labelled(self, label: str) -> dict[str, str]:
-        """Name → id of every container with this label ("name=value"), running or not."""
+    async def labelled(self, label: str) -> dict[str, dict[str, str]]:
+        """Id → labels of every container with this label ("name=value"), running or not."""
         found = await self._run(partial(self._client.containers, all=True, filters={"label": [label]}))
-        return {str(one["Names"][0]).removeprefix("/"): str(one["Id"]) for one in found}
+        return {str(one["Id"]): one["Labels"] for one in found}
 
     async def _run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         return await asyncio.get_running_loop().run_in_executor(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import Final
 
 from runner.docker import events, template
-from runner.docker.engine import Engine, NotThere
+from runner.docker.engine import Conflict, Engine, NotThere
 from runner.docker.sandbox import DockerSandbox
 from runner.docker.uids import NoUid, Uids
 from runner.launcher import LaunchFailed, RunnerSpec
@@ -75,14 +76,11 @@ class Fleet:
         """Makes belief and fact agree, after a time without news. Raises EngineError."""
         self.connections += 1
         believed = [member for member in self._members.values() if member.container]
-        present = await self._engine.labelled(self._label)
-        known = {member.name for member in self._members.values()}
-        for name in present.keys() - known:
-            log.warning("container %s is left over: removed", name)
-            try:
-                await self._engine.remove(present[name])
-            except NotThere:
-                continue
+        for container, labels in (await self._engine.labelled(self._label)).items():
+            if labels.get(template.LABEL_RUNNER) not in self._members:
+                log.warning("container %s is left over: removed", container[:12])
+                with contextlib.suppress(NotThere, Conflict):  # its own removal was under way
+                    await self._engine.remove(container)
         for member in believed:
             try:
                 state = await self._engine.state(member.container)
