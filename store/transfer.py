@@ -185,8 +185,11 @@ def _records(file: BinaryIO) -> Iterator[Record]:
     first = True
     while True:
         length = file.read(4)
-        encoded = file.read(_bounded(length)) if len(length) == 4 else b""
+        size = int.from_bytes(length, "big")
+        encoded = file.read(size) if size <= MAX_RECORD_BYTES else b""
         try:
+            if len(length) < 4 or len(encoded) < size:
+                raise msgspec.DecodeError("cut off")
             record = _decoder.decode(encoded)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BadFile(
@@ -203,10 +206,3 @@ def _records(file: BinaryIO) -> Iterator[Record]:
                 raise BadFile("the file is damaged")
             return
         read.update(length + encoded)
-
-
-def _bounded(length: bytes) -> int:
-    number = int.from_bytes(length, "big")
-    if number > MAX_RECORD_BYTES:
-        raise BadFile("the file is no export of Plugbay, or damaged")
-    return number

@@ -1,9 +1,10 @@
-"""The MongoDB database: its collections, how long it is waited for, and what its errors mean to an operator."""
+"""The MongoDB database: its collections, how long it is waited for, and whether it is there."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
@@ -15,9 +16,10 @@ from gridfs import AsyncGridFSBucket
 from pymongo import DESCENDING, AsyncMongoClient
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import ConfigurationError, ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
+from pymongo.errors import ConfigurationError, ConnectionFailure, DuplicateKeyError, PyMongoError
 
 from store.contract import StoreUnavailable
+from store.mongo.refusals import explain
 
 log = logging.getLogger("plugbay.store")
 
@@ -32,9 +34,6 @@ CLOSE_SECS: Final = 1.0
 """The same for disconnecting."""
 BULK_SECS: Final = 20.0
 """The same for requests that carry bundles or many modules."""
-
-_AUTHENTICATION_FAILED: Final = 18
-_UNAUTHORIZED: Final = 13
 
 
 class Names(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +57,8 @@ class Database:
         self._client: AsyncMongoClient[Document] | None = None
         self._closed = False
         self._away: str | None = None
+        self._broken: str | None = None
+        self._answered = 0.0
         self._under_way = 0
         self._idle = asyncio.Event()
         self.opened = datetime.min
@@ -143,8 +144,8 @@ class Database:
 
     def require_present(self) -> None:
         """Raises StoreUnavailable at once while the database is known to be away."""
-        if self._away is not None:
-            raise StoreUnavailable(self._away)
+        if reason := self._broken or self._away:
+            raise StoreUnavailable(reason)
 
     @contextmanager
     def operation(self) -> Iterator[None]:
@@ -153,11 +154,13 @@ class Database:
         self.require_present()
         self._under_way += 1
         self._idle.clear()
+        began = time.monotonic()
         try:
             yield
+            self.found()
         except PyMongoError as error:
             if isinstance(error, ConnectionFailure) or error.timeout:
-                self.lost(error)
+                self.lost(error, began)
             raise StoreUnavailable(self._explain(error)) from error
         except msgspec.ValidationError as error:
             raise StoreUnavailable(
@@ -174,21 +177,24 @@ class Database:
         """Around requests that carry much: they get longer. For after one that has shown that the server answers."""
         return pymongo.timeout(BULK_SECS)
 
-    def lost(self, error: PyMongoError) -> None:
-        """The database does not answer, or not as it should: until `found`, everybody is refused at once."""
+    def lost(self, error: PyMongoError, began: float) -> None:
+        """What was begun then had no answer, or a bad one: until `found`, everybody is refused at once."""
+        if self._answered > began:  # it has answered another one since
+            return
         if self._away is None:
             log.warning("%s; what is known is served on, changes are refused", self._explain(error))
         self._away = self._explain(error)
 
     def give_up(self, reason: str) -> None:
         """From here on everybody is refused."""
-        self._away = reason
+        self._broken = reason
 
     def found(self) -> None:
         """The database answers."""
+        self._answered = time.monotonic()
         if self._away is not None:
             log.info("MongoDB at %s is back", self._hosts)
-        self._away = None
+            self._away = None
 
     def _connect(self) -> AsyncMongoClient[Document]:
         try:
@@ -227,19 +233,7 @@ class Database:
         await self.bundles.create_index([("kept", DESCENDING), ("bytes", DESCENDING)])
 
     def _explain(self, error: PyMongoError) -> str:
-        """What went wrong and what an operator can do about it; of MONGO_URI only the hosts are shown."""
-        if isinstance(error, ConnectionFailure) or error.timeout:
-            return f"MongoDB at {self._hosts} does not answer: start it, or correct MONGO_URI"
-        if isinstance(error, OperationFailure):
-            if error.code == _AUTHENTICATION_FAILED:
-                return f"MongoDB at {self._hosts} refuses the user or password of MONGO_URI"
-            if error.code == _UNAUTHORIZED:
-                return (
-                    f"the user of MONGO_URI may not use the database {self._names.database}: "
-                    "give it the role readWrite there"
-                )
-            return f"MongoDB at {self._hosts} refuses: {(error.details or {}).get('errmsg') or error}"
-        return f"MongoDB at {self._hosts} cannot be used: {error}"
+        return explain(error, self._hosts, self._names.database)
 
 
 async def _disconnect(client: AsyncMongoClient[Document]) -> None:

@@ -68,15 +68,17 @@ class Watch:
     async def run(self) -> None:
         """Watches until it is stopped."""
         while not self._stopping:
+            began = time.monotonic()
             try:
                 async with self._alarm() as wait:
                     while not self._stopping:
                         await self._look()
                         self._database.found()
+                        began = time.monotonic()
                         if not self._stopping:
                             await wait()
             except PyMongoError as error:
-                self._database.lost(error)
+                self._database.lost(error, began)
                 await asyncio.sleep(RETRY_SECS)
 
     async def stop(self, running: asyncio.Task[None]) -> None:

@@ -18,8 +18,8 @@ TOPOLOGIES = {"replica-set": [], "standalone": [STANDALONE]}
 
 @pytest.fixture(scope="session")
 def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
-    """A running server that stays as it is; every folder has a database of its own there."""
-    server = _started(MongoServer(tmp_path_factory.mktemp("mongo")))
+    """A running server that stays as it is, without change streams; every folder has a database of its own there."""
+    server = _started(MongoServer(tmp_path_factory.mktemp("mongo"), STANDALONE))
     os.environ[SERVER] = server.uri
     yield server
     del os.environ[SERVER]
@@ -27,9 +27,9 @@ def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
 
 
 @pytest.fixture(scope="session")
-def standalone_mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
-    """The same without change streams."""
-    server = _started(MongoServer(tmp_path_factory.mktemp("mongo"), STANDALONE))
+def replica_set(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
+    """The same with change streams."""
+    server = _started(MongoServer(tmp_path_factory.mktemp("mongo")))
     yield server
     server.kill()
 
@@ -37,7 +37,7 @@ def standalone_mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mongo
 @pytest.fixture(params=TOPOLOGIES)
 async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stores]:
     """Stores on one empty database, with and without change streams."""
-    server = request.getfixturevalue("mongo" if request.param == "replica-set" else "standalone_mongo")
+    server = request.getfixturevalue("replica_set" if request.param == "replica-set" else "mongo")
     stores = Stores(server.uri, database_of(tmp_path))
     async with stores.stack:
         yield stores
@@ -45,8 +45,8 @@ async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 
 @pytest.fixture(params=TOPOLOGIES)
 def own_mongo(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MongoServer]:
-    """A running server that a test may stop."""
-    server = _started(MongoServer(tmp_path / "mongo", *TOPOLOGIES[request.param]))
+    """A running server that a test may stop; what it has acknowledged is on the disk, as with MongoDB."""
+    server = _started(MongoServer(tmp_path / "mongo", "--sync-on-commit", *TOPOLOGIES[request.param]))
     yield server
     server.kill()
 

@@ -71,7 +71,7 @@ class MongoServer:
 
     def __init__(self, folder: Path, *options: str) -> None:
         self._folder = folder
-        self._options = options
+        self.options = options
         self._port = 0
         self._process: subprocess.Popen[str] | None = None
         self._log: deque[str] = deque(maxlen=50)
@@ -103,7 +103,7 @@ class MongoServer:
                 str(self._folder / "files"),
                 "--log-level",
                 "INFO",
-                *self._options,
+                *self.options,
             ],
             cwd=self._folder,
             stdout=subprocess.PIPE,
@@ -123,6 +123,13 @@ class MongoServer:
         """Sends the server a signal."""
         assert self._process is not None
         self._process.send_signal(number)
+
+    def stop(self) -> None:
+        """Ends it in its own way: users that were made stay only so."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait()
+        self._process = None
 
     def kill(self) -> None:
         """Ends it without warning, whatever state it is in."""

@@ -76,10 +76,10 @@ async def test_a_killed_database_costs_changes_and_what_is_not_known(
 
 
 @pytest.fixture
-def stopped(mongo: MongoServer) -> Iterator[MongoServer]:
+def stopped(replica_set: MongoServer) -> Iterator[MongoServer]:
     """The server of all tests, continued at the end."""
-    yield mongo
-    mongo.signal(signal.SIGCONT)
+    yield replica_set
+    replica_set.signal(signal.SIGCONT)
 
 
 async def test_a_database_that_hangs_is_not_waited_for_by_everybody(stopped: MongoServer, tmp_path: Path) -> None:
@@ -106,3 +106,24 @@ async def test_closing_does_not_wait_for_a_database_that_hangs(stopped: MongoSer
         stopped.signal(signal.SIGSTOP)
         async with asyncio.timeout(10):
             await store.close()
+
+
+async def test_a_store_that_would_not_notice_changes_any_more_serves_nothing_new(
+    mongo: MongoServer, tmp_path: Path
+) -> None:
+    def fail(change: Change) -> None:
+        raise ZeroDivisionError
+
+    stores = Stores(mongo.uri, database_of(tmp_path))
+    async with stores.stack:
+        store, other = await stores.open(), await stores.open()
+        store.on_change.append(fail)
+        await other.put_setting("limit", "1")
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    await store.setting("limit")
+                except StoreUnavailable as error:
+                    assert "restart Plugbay" in str(error)
+                    break
+                await asyncio.sleep(0.02)

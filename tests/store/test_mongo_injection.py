@@ -1,0 +1,140 @@
+"""Nothing that a caller says becomes an operator or the name of a field (security: G6, G7, E12)."""
+
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+from pymongo import monitoring
+
+from store.contract import Conflict, Module, Status, Tenant
+from store.mongo.store import MongoStore
+from tests.store.mongo_stores import Stores
+from tests.store.test_contract import HOSTILE, kept
+
+TEXTS = [*HOSTILE, '{"$ne": null}', "$set", "__proto__", "a:b*c?d\ne", "MODULES.sets", "0", "\\u0000"]
+NO_TEXTS = [{"$ne": None}, {"$gt": ""}, {"$regex": ".*"}, {"$where": "sleep(5000)"}, ["a"], 1, True, None, b"a"]
+
+
+class CommandLog(monitoring.CommandListener):
+    """What is sent to the server while `on`, without what watching for changes asks."""
+
+    def __init__(self) -> None:
+        self.on = False
+        self.commands: list[dict[str, Any]] = []
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        asked = event.command.get("filter") or {}
+        if self.on and event.command_name not in ("hello", "getMore", "aggregate") and "changed" not in asked:
+            self.commands.append(dict(event.command))
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        """Not of interest."""
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        """Not of interest."""
+
+
+log = CommandLog()
+monitoring.register(log)
+
+
+@contextlib.contextmanager
+def commands() -> Iterator[list[dict[str, Any]]]:
+    """The commands that are sent meanwhile."""
+    log.commands = []
+    log.on = True
+    yield log.commands
+    log.on = False
+
+
+def shape(value: object) -> object:
+    """Names of fields and operators as they are, and of everything else what type it has."""
+    if isinstance(value, dict):
+        return {name: shape(part) for name, part in value.items() if name not in ("lsid", "$clusterTime", "maxTimeMS")}
+    if isinstance(value, list):
+        return [shape(part) for part in value]
+    return type(value).__name__
+
+
+async def everything(store: MongoStore, text: str) -> None:
+    """Every method, with this wherever a text goes."""
+    await store.add_tenant(Tenant(uuid=text))
+    with pytest.raises(Conflict):
+        await store.add_tenant(Tenant(uuid=text))
+    assert await store.set_status(text, Status.DISABLED)
+    assert await store.tenant(text) == Tenant(uuid=text, status=Status.DISABLED)
+    assert not await store.set_status(f"{text}?", Status.DISABLED)
+    assert await store.tenant(f"{text}?") is None
+    plain = await kept(store, "m")
+    odd = Module(
+        owner=text, name=text, alias=text, digest=plain.digest, source=text, environment=text, report=text.encode()
+    )
+    with pytest.raises(ValueError, match="was not kept"):
+        unkept = Module(owner=text, name="u", alias=None, digest=text, source="", environment="", report=b"")
+        await store.change_modules(text, [unkept], [])
+    assert (await store.change_modules(text, [odd], [])).modules == (odd,)
+    assert await store.owners() == [text]
+    assert (await store.modules(f"{text}?")).modules == ()
+    assert await store.bundle(text) is None
+    await store.put_setting(text, text)
+    assert await store.setting(text) == text
+    assert await store.settings() == {text: text}
+    await store.put_setting(text, None)
+    assert (await store.change_modules(text, [], [text])).modules == ()
+
+
+@pytest.mark.parametrize("stores", ["standalone"], indirect=True)
+async def test_what_is_sent_has_the_same_form_whatever_a_text_says(stores: Stores) -> None:
+    forms = []
+    for number, text in enumerate(["plain", *TEXTS]):
+        one = Stores(stores.uri, f"{stores.database}-{number}")
+        async with one.stack:
+            store = await one.open()
+            with commands() as sent:
+                await everything(store, text)
+            forms.append([shape(command) for command in sent])
+            again = await one.open()
+            assert await again.tenants() == [Tenant(uuid=text, status=Status.DISABLED)]
+    assert len(forms[0]) > 15
+    assert [form for form in forms if form != forms[0]] == []
+
+
+def calls(store: MongoStore, value: Any, digest: str) -> dict[str, Callable[[], Awaitable[object]]]:
+    """Every place for a text, with something else in it."""
+
+    def module(**fields: Any) -> Module:
+        good = {"owner": "o", "name": "n", "alias": None, "digest": digest, "source": "s", "environment": "e"}
+        return Module(**{**good, "report": b"{}", **fields})
+
+    found: dict[str, Callable[[], Awaitable[object]]] = {
+        "tenant": lambda: store.tenant(value),
+        "add_tenant uuid": lambda: store.add_tenant(Tenant(uuid=value)),
+        "add_tenant status": lambda: store.add_tenant(Tenant(uuid="u", status=value)),
+        "set_status uuid": lambda: store.set_status(value, Status.ENABLED),
+        "set_status status": lambda: store.set_status("u", value),
+        "modules": lambda: store.modules(value),
+        "bundle": lambda: store.bundle(value),
+        "change_modules owner": lambda: store.change_modules(value, [], []),
+        "setting": lambda: store.setting(value),
+        "put_setting name": lambda: store.put_setting(value, "v"),
+    }
+    if value is not None:
+        found["put_setting value"] = lambda: store.put_setting("n", value)
+        found["module alias"] = lambda: store.change_modules("o", [module(alias=value)], [])
+    for field in ("name", "digest", "source", "environment"):
+        found[f"module {field}"] = lambda field=field: store.change_modules("o", [module(**{field: value})], [])  # type: ignore[misc]
+    return found
+
+
+@pytest.mark.parametrize("value", NO_TEXTS, ids=repr)
+@pytest.mark.parametrize("stores", ["standalone"], indirect=True)
+async def test_what_is_no_text_is_refused_before_anything_is_sent(stores: Stores, value: object) -> None:
+    store = await stores.open()
+    digest = await store.put_bundle(b"bundle")
+    with commands() as sent:
+        for place, call in calls(store, value, digest).items():
+            with pytest.raises((TypeError, ValueError)):
+                await call()
+                pytest.fail(f"{place} took {value!r}")
+    assert sent == []
