@@ -48,7 +48,7 @@ def test_key_is_shown_by_its_command(tool: Tool) -> None:
 
 def test_completion_is_for_plugbay() -> None:
     shell = start(_PLUGBAY_COMPLETE="complete_bash", COMP_WORDS="plugbay s", COMP_CWORD="1")
-    assert shell.communicate(timeout=30)[0].split() == [b"scale", b"settings"]
+    assert shell.communicate(timeout=30)[0].split() == [b"scale", b"settings", b"store"]
 
 
 def test_help_loads_neither_http_nor_settings() -> None:
