@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 ROOT = Path(__file__).resolve().parent
 
 _SLUG = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
-_SECRET = {"ADMIN_KEY", "MONGO_URI"}
+_SECRET = {"ADMIN_KEY", "MONGO_URI", "REDIS_URL"}
 """Settings that are not shown when they are wrong."""
 _NUMBERED = re.compile(r"URL_PARM([1-9][0-9]*)")
 _MONGO_NAME = r"^[A-Za-z][A-Za-z0-9_-]{0,37}$"
@@ -68,6 +68,20 @@ class Settings(BaseModel):
     GATEWAY_HOST: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on")
     GATEWAY_PORT: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one")
 
+    HTTP_HOST: str = Field(
+        default="127.0.0.1", min_length=1, description="Address of this machine that the stack publishes its port on"
+    )
+    HTTP_PORT: int = Field(default=8080, ge=1, le=65535, description="Port that the stack publishes")
+    TLS_CERT: str = Field(
+        default="", description="File with the certificate and its chain; with TLS_KEY, the stack speaks HTTPS"
+    )
+    TLS_KEY: str = Field(default="", description="File with the certificate's key, readable for user id 64003")
+    REDIS_URL: str = Field(
+        default="",
+        repr=False,
+        description="Redis between gateways and runner hosts, with user and password; empty: one process tree",
+    )
+
     NUM_URL_PARMS: int = Field(default=10, ge=0, le=MAX_URL_PARMS, description="URL parameters a call may have")
     URL_PARMS: tuple[str, ...] = Field(
         default=(), description="Names of the URL parameters; `parm_<n>` for those not named"
@@ -97,6 +111,47 @@ class Settings(BaseModel):
     TENANT_STARTS_PER_MINUTE: int = Field(
         default=10, ge=1, le=1000, description="Runners one tenant may use up in a minute"
     )
+
+    HOST_NAME: str = Field(
+        default="plugbay",
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$",
+        description="Name of a runner host, which no other host on the same Redis or Docker Engine has",
+    )
+    LAUNCHER: Literal["docker", "process"] = Field(
+        default="docker",
+        description="What the stack's runners are: containers, or processes for the admin's code alone",
+    )
+    TENANT_RUNTIME: str = Field(
+        default="runc",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="Docker runtime of tenants' runners: `runc`, or `runsc` for gVisor",
+    )
+    DOCKER_SOCKET: Path = Field(default=Path("/var/run/docker.sock"), description="Socket of the Docker Engine")
+    RUNNERS_DIR: Path = Field(
+        default=Path("/var/lib/plugbay/plugbay"),
+        description="Folder of runners' sockets, at the same path for the Docker Engine",
+    )
+    ADMIN_NETWORK: str = Field(
+        default="plugbay_admin",
+        min_length=1,
+        description="Docker network of the admin's runners; the stack has its own",
+    )
+    ADMIN_IMAGE: str = Field(
+        default="plugbay-runner-admin",
+        min_length=1,
+        description="Image of the admin's runners; the stack builds its own",
+    )
+    TENANT_IMAGE: str = Field(
+        default="plugbay-runner-tenant", min_length=1, description="Image of tenants' runners; the stack builds its own"
+    )
+    ADMIN_MEMORY_MB: int = Field(
+        default=1024, ge=64, le=1024 * 1024, description="MiB of memory of an admin runner's container, `/tmp` included"
+    )
+    ADMIN_CPUS: float = Field(default=0, ge=0, le=1024, description="CPUs of an admin runner's container; 0: all")
+    TENANT_MEMORY_MB: int = Field(
+        default=256, ge=64, le=1024 * 1024, description="MiB of memory of a tenant runner's container, `/tmp` included"
+    )
+    TENANT_CPUS: float = Field(default=1, ge=0, le=1024, description="CPUs of a tenant runner's container; 0: all")
 
     MAX_FUNCTION_SECS: float = Field(
         default=30, gt=0, le=86400, description="Seconds a function may run; endpoints may ask for less, not for more"
@@ -140,6 +195,19 @@ class Settings(BaseModel):
     DRAIN_SECS: float = Field(
         default=30, ge=0, le=3600, description="Seconds calls in flight get to finish when the platform stops"
     )
+
+    PYTHON_IMAGE: str = Field(
+        default="python:3.11-slim-bookworm", min_length=1, description="What the stack's own images are built from"
+    )
+    NGINX_IMAGE: str = Field(
+        default="nginx:1.28-alpine",
+        min_length=1,
+        description="The stack's nginx; all images can be given with a digest",
+    )
+    REDIS_IMAGE: str = Field(
+        default="redis:7.2-alpine", min_length=1, description="The stack's Redis, 7.0 or newer; Valkey works as well"
+    )
+    MONGO_IMAGE: str = Field(default="mongo:7.0", min_length=1, description="The stack's MongoDB, 6.0 or newer")
 
     @field_validator("PLUGINS", mode="before")
     @classmethod

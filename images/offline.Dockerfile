@@ -13,5 +13,6 @@ RUN --mount=type=bind,from=wheels,target=/wheels \
     PYTHONPATH=$(echo /wheels/pip-*.whl) python3 -m pip install --quiet --no-index --find-links /wheels \
     --root-user-action ignore --break-system-packages SecantusDB
 COPY offline-mongod.py /usr/local/bin/mongod
+RUN install -d -o 999 -g 999 /data/db
 WORKDIR /data/db
 CMD ["mongod"]

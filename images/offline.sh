@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Base images where no registry is reachable: stand-ins made from Debian's packages, under the names the
-# settings give, so that Compose file and Dockerfiles stay the ones everybody uses. Wheels for the runners'
-# image are fetched into images/wheels, so that its build fetches nothing.
+# settings give, so that Compose file and Dockerfiles stay the ones everybody uses. Wheels are
+# fetched into images/wheels, so that building fetches nothing.
 #
 #   images/offline.sh [python redis nginx mongo]     all of them when none is named
 #
@@ -59,12 +59,15 @@ wheels() {
 
 make_python() {
     is_there "$python_image" || system "$python_image" python3,ca-certificates
-    say "Fetching wheels for the runners' image …"
+    say "Fetching wheels …"
+    mkdir "$work/wheels"
+    wheels "$work/wheels" pip
+    # Without conditions on Python: the images' may be another one than the one that fetches here.
+    sed 's/ ; python_[^\\]*\\$/ \\/' requirements.lock >"$work/lock.txt"
+    wheels "$work/wheels" --no-deps --require-hashes -r "$work/lock.txt"
+    [[ ! -s plugins/requirements.txt ]] || wheels "$work/wheels" -r plugins/requirements.txt
     rm -f images/wheels/*.whl
-    wheels images/wheels pip
-    sed -n '/^msgspec==/,/[^\\]$/p' requirements.lock >"$work/site.txt"
-    wheels images/wheels --no-deps --require-hashes -r "$work/site.txt"
-    [[ ! -s plugins/requirements.txt ]] || wheels images/wheels -r plugins/requirements.txt
+    mv "$work"/wheels/*.whl images/wheels
 }
 
 # Builds stand-in $1 as image $2.

@@ -18,7 +18,7 @@ ROWS = [
     for line in ARCHITECTURE.partition("<!-- bounds -->")[2].partition("<!-- bounds: end -->")[0].splitlines()
     if "`" in line
 ]
-NOT_BOUNDS = {"GATEWAY_PORT", "calls/call.py _ID_BYTES"}
+NOT_BOUNDS = {"GATEWAY_PORT", "HTTP_PORT", "calls/call.py _ID_BYTES"}
 
 
 def renderings(value: object) -> set[str]:

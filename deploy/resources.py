@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import resource
+import sys
 from typing import Final
 
 from settings import Settings
@@ -27,20 +28,28 @@ def give_back_large_blocks() -> None:
         libc.mallopt(_M_MMAP_THRESHOLD, LARGE_BLOCK)
 
 
-def other_files(settings: Settings) -> int:
-    """Files that the platform opens at most, besides clients' connections."""
-    return OWN_FILES + settings.MAX_RUNNERS * (RUNNER_FILES + WORKER_FILES * settings.RUNNER_WORKERS)
+def runners_files(settings: Settings) -> int:
+    """Files that a runner host opens at most for its runners."""
+    return settings.MAX_RUNNERS * (RUNNER_FILES + WORKER_FILES * settings.RUNNER_WORKERS)
 
 
-def room_for_connections(wanted: int, others: int) -> int:
-    """How many clients' connections fit beside `others` open files: `wanted`, where the system allows it.
+def fit_connections(settings: Settings, others: int) -> Settings:
+    """The settings with as many clients' connections as fit beside `others` open files; says so when these are
+    fewer. Raises the process's limit on open files as far as that takes.
 
-    Raises the process's limit on open files as far as that takes. Without room left, a thousand idle
-    connections would keep the platform from starting workers.
+    Without room left, a thousand idle connections would keep the platform from starting workers.
     """
+    wanted = settings.MAX_CONNECTIONS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = wanted + others
     if soft != resource.RLIM_INFINITY and soft < needed:
         soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft - others))
+    fitting = wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft - others))
+    if fitting < wanted:
+        print(
+            f"plugbay: MAX_CONNECTIONS: {fitting} and not {wanted}, "
+            "because this process may not open more files: raise its limit (ulimit -Hn)",
+            file=sys.stderr,
+        )
+    return settings.model_copy(update={"MAX_CONNECTIONS": fitting})

@@ -1,0 +1,136 @@
+"""The gateway's half of a process: catalogue, both planes and the HTTP server over any broker and store."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+
+import uvicorn
+
+from calls.broker import Broker
+from calls.pools import PoolControl
+from catalogue.catalogue import Catalogue
+from catalogue.inspection import Inspection
+from gateway.app import Application
+from gateway.dataplane import DataPlane, Observers
+from gateway.http.deadlines import Bounds
+from gateway.http.protocol import strict_protocol
+from gateway.journal import Journal
+from gateway.logs import CallLogs
+from gateway.metrics import Metrics
+from gateway.runtime_settings import RuntimeSettings
+from settings import Settings
+from store.contract import Store
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, with signals left to the process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leaves every signal handler as it is."""
+        yield
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a front stands on."""
+
+    store: Store
+    broker: Broker
+    pools: PoolControl
+    journal: Journal
+    environment: Callable[[], str]
+    """Names the packages that the admin's modules are imported with."""
+    package_problem: Callable[[], str | None]
+    """Why they are not as required, if they are not."""
+    ready: Callable[[], str | None]
+    """Why a call would not be served now, if it would not."""
+
+
+class Front:
+    """Begins with `start`; answers HTTP within `listening`."""
+
+    def __init__(self, settings: Settings, parts: Parts) -> None:
+        self.catalogue = Catalogue(
+            admin=str(settings.ADMIN_UUID),
+            folders=settings.PLUGINS,
+            max_source_bytes=settings.MAX_SOURCE_BYTES,
+            max_bundle_bytes=settings.MAX_BUNDLE_BYTES,
+            max_modules=settings.MAX_MODULES,
+            store=parts.store,
+            inspect=Inspection(parts.broker, settings.MAX_IMPORT_SECS),
+            environment=parts.environment,
+        )
+        self.runtime = RuntimeSettings(settings, parts.store)
+        self._settings = settings
+        self._parts = parts
+        self._logs = CallLogs(settings.LOGS_KEPT_BYTES)
+
+    async def start(self) -> None:
+        """Shows what was served before, and begins to follow the plugin folders. Raises StoreUnavailable."""
+        await self.catalogue.start()
+        await self.runtime.load()
+
+    async def close(self) -> None:
+        """Stops following the folders."""
+        await self.catalogue.close()
+
+    @contextlib.asynccontextmanager
+    async def listening(
+        self, listener: socket.socket, finish: Callable[[asyncio.Task[None]], Awaitable[None]]
+    ) -> AsyncIterator[None]:
+        """Serves HTTP for the length of a block. At its end no connection is taken any more, and those there
+        are get the answers of their calls; `finish` sees to it that all calls are answered in time. It is
+        given the server's task, which ends when they are."""
+        server = self._server()
+        serving = asyncio.create_task(server.serve(sockets=[listener]), name="http server")
+        try:
+            yield
+        finally:
+            server.should_exit = True
+            self._logs.end()
+            await finish(serving)
+            await serving
+
+    def _server(self) -> _Server:
+        # Imported here: with pydantic's models it takes as long as starting a runner, which can go on beside it.
+        from gateway.control.app import create_control
+        from gateway.control.services import Services
+
+        settings, parts, logs = self._settings, self._parts, self._logs
+        metrics = Metrics(lambda: parts.broker.unanswered, lambda: parts.journal.dropped)
+        observers = Observers(logs, metrics, parts.journal)
+        data = DataPlane(
+            settings, self.catalogue, parts.store, parts.broker, self.runtime, observers, parts.package_problem
+        )
+        services = Services(settings, self.catalogue, parts.pools, logs, metrics, self.runtime, parts.ready)
+        return _Server(
+            uvicorn.Config(
+                Application(data, create_control(services)),
+                http=strict_protocol(_bounds(settings)),
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=int(settings.DRAIN_SECS + settings.WRITE_SECS) + 1,
+            )
+        )
+
+
+def _bounds(settings: Settings) -> Bounds:
+    return Bounds(
+        header_secs=settings.HEADER_SECS,
+        body_secs=settings.BODY_SECS,
+        write_secs=settings.WRITE_SECS,
+        keepalive_secs=settings.KEEPALIVE_SECS,
+        max_headers=settings.MAX_HEADERS,
+        max_header_bytes=settings.MAX_HEADER_BYTES,
+        max_body_bytes=settings.MAX_BODY_BYTES,
+        max_connections=settings.MAX_CONNECTIONS,
+    )

@@ -1,0 +1,122 @@
+"""`python -m deploy.gateway`: a gateway of the stack. There may be any number of them; hosts are reached over Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import sys
+
+import settings
+from calls.redis.connection import BadAddress
+from calls.redis.fitness import Unfit
+from calls.redis.gateway import RedisBroker
+from deploy.front import Front, Parts
+from deploy.process import StartFailed, fail, listen, run
+from deploy.resources import OWN_FILES, fit_connections, give_back_large_blocks
+from deploy.stores import open_store
+from gateway.journal import Journal, setup
+from gateway.runtime_settings import STORE_KEY
+from settings import Settings
+from store.contract import StoreUnavailable
+from store.mongo.watch import Change, What
+
+log = logging.getLogger("plugbay")
+
+
+def main() -> int:
+    """Runs until SIGINT or SIGTERM; the exit status is 0 when everything was stopped cleanly."""
+    try:
+        chosen = fit_connections(settings.load(), OWN_FILES)
+        listener = listen(chosen.GATEWAY_HOST, chosen.GATEWAY_PORT)
+    except settings.BadSettings as error:
+        return fail(str(error))
+    give_back_large_blocks()
+    return run(Gateway(chosen, listener).run)
+
+
+class Gateway:
+    """One run of a gateway."""
+
+    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+        self._settings = settings
+        self._listener = listener
+        self._ready: str | None = "modules are being loaded"
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serves until `stop`, then finishes what was accepted. Raises StartFailed."""
+        journal = setup(self._settings.LOG_LEVEL)
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                await self._serve(stack, journal, stop)
+        except (StoreUnavailable, BadAddress, Unfit) as error:
+            raise StartFailed(str(error)) from error
+        finally:
+            journal.close()
+
+    async def _serve(self, stack: contextlib.AsyncExitStack, journal: Journal, stop: asyncio.Event) -> None:
+        settings = self._settings
+        store = await open_store(settings)
+        stack.push_async_callback(store.close)
+        broker = RedisBroker(settings.REDIS_URL, settings.MAX_QUEUE, settings.MAX_QUEUE_TOTAL)
+        await broker.open()
+        stack.push_async_callback(broker.close)
+        front = Front(
+            settings,
+            Parts(
+                store=store,
+                broker=broker,
+                pools=broker.pools,
+                journal=journal,
+                # What an image holds does not change, and a new one has another address.
+                environment=lambda: settings.ADMIN_IMAGE,
+                package_problem=lambda: None,
+                ready=lambda: self._ready or broker.problem,
+            ),
+        )
+
+        async def finish(serving: asyncio.Task[None]) -> None:
+            await asyncio.wait({serving}, timeout=settings.DRAIN_SECS)
+            await broker.close()
+
+        changed = asyncio.Event()
+
+        def stored(change: Change) -> None:
+            if change == Change(What.SETTING, STORE_KEY):
+                changed.set()
+
+        store.on_change.append(stored)
+        await front.start()
+        stack.push_async_callback(front.close)
+        tasks = [
+            asyncio.create_task(_follow(front, changed), name="follow run-time settings"),
+            asyncio.create_task(self._load(front), name="load modules"),
+        ]
+        async with front.listening(self._listener, finish):
+            log.info("gateway listens on port %d", self._listener.getsockname()[1])
+            await stop.wait()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._ready = "stopping"
+            log.info("stopping: calls in flight have %g s to finish", settings.DRAIN_SECS)
+
+    async def _load(self, front: Front) -> None:
+        await front.catalogue.wait_ready()
+        self._ready = None
+
+
+async def _follow(front: Front, changed: asyncio.Event) -> None:
+    """Takes up run-time settings that were changed through another gateway."""
+    while True:
+        await changed.wait()
+        changed.clear()
+        try:
+            await front.runtime.load()
+        except StoreUnavailable as error:
+            log.warning("run-time settings stay as they were: %s", error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

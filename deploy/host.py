@@ -1,0 +1,153 @@
+"""`python -m deploy.host`: the runner host of one machine of the stack. It alone speaks to the Docker Engine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import shutil
+import sys
+from pathlib import Path
+from typing import Final
+
+import settings
+from calls.redis.connection import BadAddress
+from calls.redis.fitness import Unfit
+from calls.redis.host import HostBounds, RedisHost
+from calls.redis.reading import CallBounds
+from deploy.containers import docker_launcher
+from deploy.limits import pool_limits, tenant_limits
+from deploy.process import StartFailed, fail, run
+from deploy.stores import open_store
+from gateway.journal import setup
+from runner.host import Host, NoEnvironment
+from runner.launcher import ControlMissing, Launcher, LaunchFailed
+from runner.process import ProcessLauncher
+from runner.worker import kernel
+from settings import Settings
+from store.contract import StoreUnavailable
+from store.mongo.store import MongoStore
+from store.mongo.watch import Change, What
+
+log = logging.getLogger("plugbay")
+
+ALIVE: Final = "alive"
+"""File in RUNNERS_DIR that is touched every ALIVE_SECS while the event loop turns: what a health check looks at."""
+ALIVE_SECS: Final = 2.0
+_IMAGE_PACKAGES: Final = "/opt/plugbay/packages"
+"""Where the admin runners' image has third-party packages; see images/runner.Dockerfile."""
+
+
+class ImagePackages(NoEnvironment):
+    """The packages of an image. See runner.pool.Environment."""
+
+    def packages(self) -> list[str]:
+        """See Environment."""
+        return [_IMAGE_PACKAGES]
+
+
+def main() -> int:
+    """Runs until SIGINT or SIGTERM; the exit status is 0 when everything was stopped cleanly."""
+    try:
+        # The control plane is the gateways': the host is not told its key.
+        chosen = settings.load(environ={**os.environ, "ADMIN_KEY": secrets.token_urlsafe(32)})
+    except settings.BadSettings as error:
+        return fail(str(error))
+    return run(RunnerHost(chosen).run)
+
+
+class RunnerHost:
+    """One run of a runner host."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._followers: set[asyncio.Task[None]] = set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Takes calls until `stop`, then finishes those it has. Raises StartFailed."""
+        kernel.adopt_orphans()
+        journal = setup(self._settings.LOG_LEVEL)
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                await self._serve(stack, stop)
+        except (StoreUnavailable, LaunchFailed, ControlMissing, BadAddress, Unfit, OSError) as error:
+            raise StartFailed(str(error)) from error
+        finally:
+            journal.close()
+
+    async def _serve(self, stack: contextlib.AsyncExitStack, stop: asyncio.Event) -> None:
+        settings = self._settings
+        store = await open_store(settings)
+        stack.push_async_callback(store.close)
+        folder = _empty(settings.RUNNERS_DIR / "sockets")
+        launcher = await self._launcher(stack, folder)
+        packages = NoEnvironment() if settings.LAUNCHER == "process" else ImagePackages()
+        admin = str(settings.ADMIN_UUID)
+        host = Host(admin, launcher, store, packages, folder, pool_limits(settings), tenant_limits(settings))
+        stack.push_async_callback(host.close, settings.DRAIN_SECS)
+        beating = asyncio.create_task(_beat(settings.RUNNERS_DIR / ALIVE), name="sign of life")
+        stack.callback(beating.cancel)
+        await host.start()
+        attached = RedisHost(settings.REDIS_URL, settings.HOST_NAME, host, host, _bounds(settings))
+        store.on_change.append(lambda change: self._stored(change, store, host))
+        await attached.open()
+        stack.push_async_callback(attached.close)
+        log.info("host %s takes calls", settings.HOST_NAME)
+        await stop.wait()
+        log.info("stopping: calls in flight have %g s to finish", settings.DRAIN_SECS)
+        await attached.drain(settings.DRAIN_SECS)
+
+    async def _launcher(self, stack: contextlib.AsyncExitStack, folder: Path) -> Launcher:
+        if self._settings.LAUNCHER == "process":
+            return ProcessLauncher(sys.executable, {"PATH": os.defpath})
+        launcher = docker_launcher(self._settings, folder)
+        await launcher.open()
+        stack.push_async_callback(launcher.close)
+        return launcher
+
+    def _stored(self, change: Change, store: MongoStore, host: Host) -> None:
+        """Workers are replaced when modules changed, ahead of the calls that need the new ones."""
+        if change.what is What.MODULES:
+            task = asyncio.create_task(_renew(change.key, store, host), name=f"modules of {change.key}")
+            self._followers.add(task)
+            task.add_done_callback(self._followers.discard)
+
+
+def _empty(folder: Path) -> Path:
+    """Without what a host that was killed left there; RUNNERS_DIR is this host's alone. Raises OSError."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+async def _renew(owner: str, store: MongoStore, host: Host) -> None:
+    try:
+        host.changed(owner, (await store.modules(owner)).revision)
+    except StoreUnavailable as error:
+        log.warning("modules of %s have changed, which the next call finds out: %s", owner, error)
+
+
+async def _beat(file: Path) -> None:
+    while True:
+        await asyncio.to_thread(file.touch)
+        await asyncio.sleep(ALIVE_SECS)
+
+
+def _bounds(settings: Settings) -> HostBounds:
+    return HostBounds(
+        capacity=settings.ADMIN_RUNNERS * settings.RUNNER_WORKERS,
+        # Owners share no workers, so none has to wait in front of the pools for another.
+        slots=settings.MAX_QUEUE_TOTAL,
+        max_owner=settings.MAX_QUEUE,
+        max_total=settings.MAX_QUEUE_TOTAL,
+        call=CallBounds(
+            max_secs=max(settings.MAX_FUNCTION_SECS, settings.MAX_IMPORT_SECS), max_wait_secs=settings.MAX_QUEUE_SECS
+        ),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

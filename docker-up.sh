@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Starts the stack on this machine, or rolls it forward to what the checkout and .env say now.
+#
+#   ./docker-up.sh [options of "docker compose up", as --scale gateway=3]
+set -euo pipefail
+# shellcheck source=scripts/stack.sh
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/scripts/stack.sh"
+
+READY_SECS=90
+
+secret() { head -c 32 /dev/urandom | base64 | tr -d '=\n' | tr '+/' '-_'; }
+
+# Adds what is missing to .env.local, and touches nothing that is there.
+make_secrets() {
+    local name value missing=()
+    for name in ADMIN_UUID ADMIN_KEY REDIS_GATEWAY_PASSWORD REDIS_HOST_PASSWORD MONGO_ROOT_PASSWORD MONGO_PASSWORD; do
+        [[ -n $(setting "$name" "") ]] || missing+=("$name")
+    done
+    ((${#missing[@]})) || return 0
+    (
+        umask 077
+        [[ -s .env.local ]] || printf '# Made at the first start. Secret: readable by you alone, never committed.\n' >.env.local
+        for name in "${missing[@]}"; do
+            case $name in
+                ADMIN_UUID) value=$(</proc/sys/kernel/random/uuid) ;;
+                *) value=$(secret) ;;
+            esac
+            printf '%s=%s\n' "$name" "$value"
+        done >>.env.local
+    ) || fail ".env.local cannot be written in $ROOT"
+    say "Made ${missing[*]} in .env.local."
+}
+
+build() {
+    say "Building the images …"
+    compose --profile images build >&2 && return
+    check_disk
+    fail "the images could not be built, see above. Where no registry can be reached, run images/offline.sh first"
+}
+
+check_port() {
+    [[ -z $(compose ps --quiet nginx 2>/dev/null) ]] || return 0
+    ! (exec 3<>"/dev/tcp/$1/$2") 2>/dev/null ||
+        fail "HTTP_PORT: $2 is taken on $1: stop what listens there, or set another (HTTP_PORT=8081)"
+}
+
+make_network() {
+    docker network inspect "${COMPOSE_PROJECT_NAME}_admin" >/dev/null 2>&1 ||
+        docker network create --label "plugbay.project=$COMPOSE_PROJECT_NAME" "${COMPOSE_PROJECT_NAME}_admin" >/dev/null
+}
+
+# The last words of what does not run.
+last_words() {
+    local service
+    for service in mongo redis database host gateway nginx; do
+        [[ $(compose ps --all --format '{{.State}}/{{.ExitCode}}' "$service" 2>/dev/null) =~ ^(running|exited)/0$ ]] ||
+            compose logs --no-log-prefix --tail 3 "$service" 2>/dev/null | sed "s/^/  $service: /" >&2
+    done
+}
+
+# Where a browser on this machine finds the stack.
+origin() {
+    local host=$1 scheme=http
+    [[ $host != 0.0.0.0 ]] || host=127.0.0.1
+    [[ -z $(setting TLS_CERT "") ]] || scheme=https
+    printf '%s://%s:%s' "$scheme" "$host" "$2"
+}
+
+open_stack
+make_secrets
+check_disk
+host=$(setting HTTP_HOST 127.0.0.1)
+port=$(setting HTTP_PORT 8080)
+check_port "$host" "$port"
+build
+ADMIN_IMAGE=$(image_id runner-admin)
+TENANT_IMAGE=$(image_id runner-tenant)
+make_network
+say "Starting …"
+if ! compose up --detach --remove-orphans "$@" >&2; then
+    check_disk
+    last_words
+    fail "the stack did not start, see above; ./docker-logs.sh shows all"
+fi
+say "Waiting for the first call …"
+scheme=$(origin "$host" "$port")
+if ! path=$(compose exec -T gateway python3 -P -m deploy.reach "${scheme%%:*}://nginx:8080" "$READY_SECS"); then
+    last_words
+    fail "no call was answered within $READY_SECS s, see above; ./docker-logs.sh shows all"
+fi
+cat <<END
+Plugbay is ready at $(origin "$host" "$port")
+  admin    $(setting ADMIN_UUID "")  (its key: ADMIN_KEY in .env.local)
+  plugins  $(readlink -f "$(setting PLUGINS plugins)")
+  try      curl $(origin "$host" "$port")$path
+  more     ./docker-logs.sh -f, ./docker-restart.sh, ./docker-dn.sh
+END

@@ -1,0 +1,44 @@
+#!/bin/sh
+# nginx with nginx.conf, whose @NAMES@ are filled in from the environment; it reads the file anew when the
+# gateways' addresses have changed, so that any number of them come and go behind it.
+set -eu
+
+CONF=/tmp/nginx.conf
+
+addresses() { getent ahostsv4 gateway 2>/dev/null | cut -d ' ' -f 1 | sort -u; }
+
+listen='8080'
+if [ -s /run/tls/cert.pem ]; then
+    listen='8080 ssl'
+    tls='ssl_certificate /run/tls/cert.pem; ssl_certificate_key /run/tls/key.pem;'
+fi
+# Longer than any call may take: the gateway answers all of them in time itself.
+answer_secs=$(awk "BEGIN { print int(${MAX_FUNCTION_SECS:-30} + ${MAX_QUEUE_SECS:-10}) + 10 }")
+
+# One server line per gateway.
+write() {
+    servers=
+    for address in $1; do servers="$servers server $address:8080;"; done
+    sed -e "s|@LISTEN@|$listen|" -e "s|@TLS@|${tls:-}|" -e "s|@SERVERS@|${servers:-server 127.0.0.1:1;}|" \
+        -e "s|@MAX_BODY_BYTES@|${MAX_BODY_BYTES:-10485760}|" -e "s|@ANSWER_SECS@|$answer_secs|" \
+        /etc/plugbay/nginx.conf >"$CONF"
+}
+
+known=$(addresses || true)
+write "$known"
+nginx -e stderr -c "$CONF" -g 'daemon off;' &
+server=$!
+trap 'kill -QUIT $server' TERM QUIT INT
+
+while kill -0 $server 2>/dev/null; do
+    # A signal ends the sleep.
+    sleep 1 &
+    wait $! || true
+    now=$(addresses || true)
+    if [ -n "$now" ] && [ "$now" != "$known" ]; then
+        known=$now
+        write "$known"
+        kill -HUP $server
+    fi
+done
+wait $server
