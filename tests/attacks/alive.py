@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 import psutil
 
-from tests.attacks.wire import exchange
+from tests.attacks.wire import canary, exchange, statuses
 from tests.embedded.server import ADMIN_KEY, ROOT, Embedded
 from tests.gateway.strict_server import Answer
 
@@ -73,6 +73,12 @@ class Attacker:
         for answer in found:
             self.check(answer.body.decode("utf-8", "replace"))
         return found
+
+    def refused(self, data: bytes, *wanted: int) -> None:
+        """Answered with one of these statuses, once, and closed: the canary behind it gets no answer."""
+        found = self.exchange(data, canary())
+        assert statuses(found) in [[status] for status in wanted], (data[:200], found)
+        assert found[0].headers["connection"] == "close"
 
     def check(self, text: str) -> None:
         """No traceback, path or secret of the platform's."""

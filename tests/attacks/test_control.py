@@ -1,37 +1,26 @@
-"""Sections E and G of the security requirements: other owners' things, and the control plane.
+"""Section G of the security requirements: the control plane.
 
-What needs registration of tenants, uploads or asynchronous calls (E4, E9, G7 of environments, G9, G11) has
-no route yet: that there is none is part of what is tested here.
+What needs registration of tenants or uploads (G9, G11) has no route yet: that there is none is part of
+what is tested here.
 """
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
 import re
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import msgspec
 import pytest
 
-from calls import bundle
-from catalogue.report import Endpoint, Report
-from store.contract import Module, Status, Tenant
-from store.sqlite import SqliteStore
 from tests.attacks.alive import ADMIN, Attacker
-from tests.attacks.conftest import PLUGINS
+from tests.attacks.tenants import DISABLED, NIL, ONE, OTHER, with_tenants
 from tests.attacks.wire import canary, request, statuses
-from tests.embedded.server import ADMIN_KEY, ADMIN_UUID, ROOT, Embedded, running
+from tests.embedded.server import ADMIN_KEY, ADMIN_UUID, ROOT, Embedded
 
-ONE = "11111111-1111-4111-8111-111111111111"
-OTHER = "22222222-2222-4222-9222-22222222222f"
-DISABLED = "33333333-3333-4333-a333-333333333333"
-NIL = "00000000-0000-0000-0000-000000000000"
 SECRET = "canary-of-the-environment"
 
 OPERATORS: list[Any] = [
@@ -47,107 +36,10 @@ OPERATORS: list[Any] = [
 ]
 
 
-async def prepare(data: Path, plugins: Path) -> None:
-    """Three tenants, one of them with a module that serves as far as this platform runs tenants at all."""
-    file = plugins / "hidden.py"
-    file.write_text(f'import expose\n__ID__ = "{OTHER}"\n@expose.endpoint(API="secret")\ndef secret():\n    return 1\n')
-    report = Report(endpoints=(Endpoint(api="secret", methods=("GET",), function="secret"),))
-    store = SqliteStore(data)
-    await store.open()
-    for uuid, status in ((ONE, Status.ENABLED), (OTHER, Status.ENABLED), (DISABLED, Status.DISABLED)):
-        await store.add_tenant(Tenant(uuid=uuid, status=status))
-    digest = await store.put_bundle(bundle.pack({file.name: file.read_bytes()}))
-    module = Module(
-        owner=OTHER,
-        name="hidden",
-        alias=None,
-        digest=digest,
-        source=str(file),
-        environment="",
-        report=msgspec.json.encode(report),
-    )
-    await store.change_modules(OTHER, [module], [])
-    await store.close()
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
-    folder = tmp_path_factory.mktemp("control")
-    (folder / "plugins").mkdir()
-    (folder / "plugins" / "ping.py").write_bytes((PLUGINS / "ping.py").read_bytes())
-    (folder / "plugins" / "given.py").write_bytes((PLUGINS / "given.py").read_bytes())
-    asyncio.run(prepare(folder / "data", folder / "plugins"))
-    with running(folder / "plugins", folder / "data", OWN_SECRET=SECRET) as server:
+    with with_tenants(tmp_path_factory.mktemp("control"), OWN_SECRET=SECRET) as server:
         yield server
-
-
-# E: other owners
-
-
-def test_e1_what_is_anothers_is_as_if_it_were_not_there(attacker: Attacker) -> None:
-    mine = attacker.get(f"/{OTHER}/hidden/secret/")
-    assert (mine.status_code, "sandbox" in mine.text) == (503, True), "it is there for its owner"
-    for path in ("/{}/hidden/secret/", "/{}/secret/", "/{}/hidden/", "/{}/hidden/__dir__/"):
-        for owner in (ONE, ADMIN_UUID):
-            answer = attacker.get(path.format(owner))
-            nothing = attacker.get(path.format(owner).replace("hidden", "nothin").replace("secret", "nothin"))
-            assert (answer.status_code, nothing.status_code) == (404, 404)
-            assert answer.text.replace("hidden", "nothin").replace("secret", "nothin") == nothing.text
-            assert answer.headers.keys() == nothing.headers.keys()
-    for owner in (f"/{ONE}", ""):
-        assert "hidden" not in attacker.get(f"{owner}/__dir__/").text
-
-
-def test_e1_nobody_but_the_owner_learns_of_a_tenants_module(attacker: Attacker) -> None:
-    for path in ("/", "/metrics", "/docs", "/openapi.json", "/readyz"):
-        assert "hidden" not in attacker.request("GET", path).text
-    assert "hidden" not in json.dumps(attacker.api("GET", "/endpoints").json())
-    assert attacker.api("GET", "/modules/hidden").status_code == 404
-
-
-def test_e2_a_uuid_has_one_form(attacker: Attacker) -> None:
-    for uuid in (OTHER, ADMIN_UUID):
-        found = attacker.exchange(request(b"/rest/services/%b/ping/ping/" % uuid.encode(), b"Connection: close"))
-        assert found[0].status == (200 if uuid == ADMIN_UUID else 404)
-        for form in (
-            uuid.upper().encode(),
-            b"{%b}" % uuid.encode(),
-            b"urn:uuid:%b" % uuid.encode(),
-            uuid.replace("-", "").encode(),
-            uuid.replace("-", "%2d", 1).encode(),
-            uuid.replace("-", "_").encode(),
-            b"%b%%20" % uuid.encode(),
-            b"%b+" % uuid.encode(),
-            b"%b-" % uuid.encode(),
-            uuid.replace("2", "２").encode(),
-            quote(uuid.replace("4", "４")).encode(),
-        ):
-            path = b"/rest/services/%b/ping/ping/" % form
-            assert statuses(attacker.exchange(request(path, b"Connection: close"))) in ([400], [404]), form
-
-
-def test_e3_uuids_near_a_known_one_are_nobody(attacker: Attacker) -> None:
-    for uuid in (NIL, NIL.replace("0", "f"), f"{OTHER[:-1]}0", f"{OTHER[:-1]}e", f"{ADMIN_UUID[:-1]}9"):
-        answer = attacker.get(f"/{uuid}/ping/ping/")
-        assert (answer.status_code, answer.json()) == (404, {"status": f"tenant {uuid} is unknown"})
-    assert attacker.get(f"/{DISABLED}/ping/ping/").status_code == 403
-    assert attacker.get(f"/{ADMIN_UUID}/ping/ping/").status_code == 200
-
-
-def test_e8_calls_cannot_be_guessed_or_fetched(attacker: Attacker) -> None:
-    ids = [attacker.get("/ping/ping/").headers["x-call-id"] for _ in range(500)]
-    assert len(set(ids)) == len(ids)
-    assert all(re.fullmatch("[0-9a-f]{32}", each) for each in ids)
-    assert len({each[:4] for each in ids}) > 450
-    assert len({each[-4:] for each in ids}) > 450
-    for each in (ids[0], "0" * 32, "1", "..", ids[0].upper()):
-        for prefix in ("/rest/calls/", "/rest/services/calls/", "/calls/"):
-            path = f"{prefix}{each}".encode()
-            assert statuses(attacker.exchange(request(path, b"Connection: close"))) in ([400], [404])
-        assert attacker.request("GET", f"/api/logs?call={each}").status_code == 401
-
-
-# G: the control plane
 
 
 def parameters() -> Iterator[tuple[str, str, str, str]]:

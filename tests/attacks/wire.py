@@ -14,6 +14,11 @@ from tests.gateway.strict_server import Answer, answers
 TIMEOUT = 20.0
 """Seconds after which an answer that does not come is a hang."""
 
+CALL = b"/rest/services/given/all/"
+"""A function that takes and gives back anything."""
+JSON = b"Content-Type: application/json"
+CHUNKED = b"Transfer-Encoding: chunked"
+
 _LENGTH = re.compile(rb"\r\ncontent-length: (\d+)\r\n", re.IGNORECASE)
 
 

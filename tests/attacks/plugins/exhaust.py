@@ -87,15 +87,18 @@ def leak() -> int:
             return os.getpid()
 
 
-@expose.endpoint(API="fork", timeout=1)
-def fork(count: int, wait: bool) -> int:
-    for _ in range(count):
+@expose.endpoint(API="fork")
+def fork() -> None:
+    for _ in range(100):
         if os.fork() == 0:
             while True:
                 signal.pause()
-    if wait:
-        signal.pause()
-    return os.getpid()
+
+
+@expose.endpoint(API="fork-and-wait", timeout=1)
+def fork_and_wait() -> None:
+    fork()
+    signal.pause()
 
 
 @expose.endpoint(API="threads")
@@ -106,7 +109,8 @@ def threads() -> None:
 
 @expose.endpoint(API="some-threads")
 def some_threads() -> int:
-    """Leaves the worker, which would live on, with more threads than it is to have."""
+    """Leaves the worker, which would live on, with more threads than it is to have, small as they are."""
+    threading.stack_size(128 * 1024)
     for _ in range(70):
         threading.Thread(target=threading.Event().wait, daemon=True).start()
     return os.getpid()

@@ -3,6 +3,6 @@
 import expose
 
 
-@expose.endpoint(method="GET|POST", API="ping")
+@expose.endpoint(method="GET|POST", API="ping", timeout=5)
 def ping() -> str:
     return "pong"
