@@ -15,8 +15,8 @@ from pymongo.errors import DuplicateKeyError
 from calls import bundle as bundles
 from store.mongo.database import Database, Document
 
-INLINE_BYTES: Final = 4 * 1024 * 1024
-"""Larger bundles go to GridFS: MongoDB takes documents of 16 MiB, and reading one has no more than 2 s."""
+INLINE_BYTES: Final = 1024 * 1024
+"""Larger bundles go to GridFS: MongoDB takes documents of 16 MiB, and writes one anew whenever it is kept again."""
 
 _KEPT: Final = {"$currentDate": {"kept": True}}
 """Puts a bundle at the end of those that may be forgotten."""

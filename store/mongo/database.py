@@ -229,8 +229,10 @@ class Database:
             )
         for watched in (self.tenants, self.sets, self.settings):
             await watched.create_index([("changed", DESCENDING), ("revision", DESCENDING)])
-        await self.records.create_index("digest")
-        await self.bundles.create_index([("kept", DESCENDING), ("bytes", DESCENDING)])
+        # These have all that a sweep asks for, so that it reads no bundle and no report.
+        await self.records.create_index(["digest", "_id"])
+        await self.bundles.create_index([("kept", DESCENDING), "bytes", "_id"])
+        await self.bundles.create_index(["file"], sparse=True)
 
     def _explain(self, error: PyMongoError) -> str:
         return explain(error, self._hosts, self._names.database)

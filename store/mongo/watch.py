@@ -64,6 +64,9 @@ class Watch:
         self._seen: dict[Change, tuple[int, float]] = {}
         """Revisions of what changed lately, and when that was remembered."""
         self._writing: Counter[Change] = Counter()
+        """What is being written here, how many times at once."""
+        self._waiting: dict[Change, Document] = {}
+        """What was found changed while it was being written here: whose change it is, is not known yet."""
 
     async def run(self) -> None:
         """Watches until it is stopped."""
@@ -102,6 +105,8 @@ class Watch:
             self._writing[change] -= 1
             if not self._writing[change]:
                 del self._writing[change]
+            if waiting := self._waiting.pop(change, None):
+                self._take(change, waiting)
 
     async def _look(self) -> None:
         now = await self._database.time()
@@ -120,8 +125,12 @@ class Watch:
         self._seen = {change: seen for change, seen in self._seen.items() if seen[1] > old}
 
     def _see(self, change: Change, document: Document) -> None:
-        if change in self._writing:  # the next look finds it again, and then it is known whose it is
-            return
+        if change in self._writing:
+            self._waiting[change] = document
+        else:
+            self._take(change, document)
+
+    def _take(self, change: Change, document: Document) -> None:
         revision = document.get("revision", 0)
         outdated = self._revision(change) < revision
         self._remember(change, revision)

@@ -1,6 +1,7 @@
 """Several processes on one database: what one changes, the others know, whole and soon."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -62,6 +63,25 @@ async def test_what_one_changed_himself_is_not_told(stores: Stores) -> None:
     await here.change_modules(ADMIN, [await kept(here, "a")], [])
     await there.put_setting("other", "1")
     assert await until_told(changes, Change(What.SETTING, "other")) == []
+
+
+async def test_who_keeps_registering_a_tenant_does_not_hide_what_others_change(stores: Stores) -> None:
+    here, there = await stores.open(), await stores.open()
+    changes, learned = told(there), asyncio.Event()
+    await here.add_tenant(Tenant(uuid=TENANT))
+
+    async def register() -> None:
+        while not learned.is_set():
+            with contextlib.suppress(Conflict):
+                await there.add_tenant(Tenant(uuid=TENANT))
+
+    registering = [asyncio.create_task(register()) for _ in range(4)]
+    await here.set_status(TENANT, Status.DISABLED)
+    async with asyncio.timeout(20):
+        while await there.tenant(TENANT) != Tenant(uuid=TENANT, status=Status.DISABLED):
+            await changes.get()
+    learned.set()
+    await asyncio.gather(*registering)
 
 
 async def test_many_changes_at_once_are_all_told(stores: Stores) -> None:
