@@ -69,6 +69,8 @@ async def test_who_keeps_registering_a_tenant_does_not_hide_what_others_change(s
     here, there = await stores.open(), await stores.open()
     changes, learned = told(there), asyncio.Event()
     await here.add_tenant(Tenant(uuid=TENANT))
+    await until_told(changes, Change(What.TENANT, TENANT))
+    assert await there.tenant(TENANT) == Tenant(uuid=TENANT)
 
     async def register() -> None:
         while not learned.is_set():
