@@ -49,12 +49,33 @@ make_network() {
         docker network create --label "plugbay.project=$COMPOSE_PROJECT_NAME" "${COMPOSE_PROJECT_NAME}_admin" >/dev/null
 }
 
+containers() { compose ps --all --quiet "$@" 2>/dev/null; }
+
+# True when a service starts and ends over and over.
+is_crashing() {
+    containers | xargs --no-run-if-empty docker inspect --format '{{.State.Restarting}} {{.RestartCount}}' 2>/dev/null |
+        grep -qE '^true ([3-9]|[0-9]{2,})$'
+}
+
 # The last words of what does not run.
 last_words() {
-    local service
-    for service in mongo redis database host gateway nginx; do
-        [[ $(compose ps --all --format '{{.State}}/{{.ExitCode}}' "$service" 2>/dev/null) =~ ^(running|exited)/0$ ]] ||
-            compose logs --no-log-prefix --tail 3 "$service" 2>/dev/null | sed "s/^/  $service: /" >&2
+    local service container
+    for service in mongo redis database folder host gateway nginx; do
+        for container in $(containers "$service"); do
+            [[ $(docker inspect --format '{{.State.Status}} {{.State.ExitCode}}' "$container") =~ ^(running|exited|created)\ 0$ ]] ||
+                docker logs --tail 3 "$container" 2>&1 | sed "s/^/  $service: /" >&2
+        done
+    done
+}
+
+# Prints a path that answers through nginx; fails when nothing does in time, or ever will.
+first_call() {
+    local until=$((SECONDS + READY_SECS))
+    until compose exec -T gateway python3 -P -m deploy.reach "$1" 5 2>"$work/problem"; do
+        if ((SECONDS > until)) || is_crashing; then
+            return 1
+        fi
+        sleep 0.5
     done
 }
 
@@ -67,6 +88,8 @@ origin() {
 }
 
 open_stack
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 make_secrets
 check_disk
 host=$(setting HTTP_HOST 127.0.0.1)
@@ -83,15 +106,16 @@ if ! compose up --detach --remove-orphans "$@" >&2; then
     fail "the stack did not start, see above; ./docker-logs.sh shows all"
 fi
 say "Waiting for the first call …"
-scheme=$(origin "$host" "$port")
-if ! path=$(compose exec -T gateway python3 -P -m deploy.reach "${scheme%%:*}://nginx:8080" "$READY_SECS"); then
+origin=$(origin "$host" "$port")
+if ! path=$(first_call "${origin%%:*}://nginx:8080"); then
+    check_disk
     last_words
-    fail "no call was answered within $READY_SECS s, see above; ./docker-logs.sh shows all"
+    fail "no call is answered: $(tail -n 1 "$work/problem"); ./docker-logs.sh shows all"
 fi
 cat <<END
-Plugbay is ready at $(origin "$host" "$port")
+Plugbay is ready at $origin
   admin    $(setting ADMIN_UUID "")  (its key: ADMIN_KEY in .env.local)
   plugins  $(readlink -f "$(setting PLUGINS plugins)")
-  try      curl $(origin "$host" "$port")$path
+  try      curl $origin$path
   more     ./docker-logs.sh -f, ./docker-restart.sh, ./docker-dn.sh
 END

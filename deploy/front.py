@@ -13,7 +13,7 @@ import uvicorn
 from calls.broker import Broker
 from calls.pools import PoolControl
 from catalogue.catalogue import Catalogue
-from catalogue.inspection import Inspection
+from catalogue.trials import Inspect
 from gateway.app import Application
 from gateway.dataplane import DataPlane, Observers
 from gateway.http.deadlines import Bounds
@@ -43,6 +43,7 @@ class Parts:
     broker: Broker
     pools: PoolControl
     journal: Journal
+    inspect: Inspect
     environment: Callable[[], str]
     """Names the packages that the admin's modules are imported with."""
     package_problem: Callable[[], str | None]
@@ -62,7 +63,7 @@ class Front:
             max_bundle_bytes=settings.MAX_BUNDLE_BYTES,
             max_modules=settings.MAX_MODULES,
             store=parts.store,
-            inspect=Inspection(parts.broker, settings.MAX_IMPORT_SECS),
+            inspect=parts.inspect,
             environment=parts.environment,
         )
         self.runtime = RuntimeSettings(settings, parts.store)

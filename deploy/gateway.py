@@ -7,11 +7,14 @@ import contextlib
 import logging
 import socket
 import sys
+from collections.abc import Mapping
 
 import settings
+from calls.call import Reply
 from calls.redis.connection import BadAddress
 from calls.redis.fitness import Unfit
 from calls.redis.gateway import RedisBroker
+from catalogue.inspection import Inspection
 from deploy.front import Front, Parts
 from deploy.process import StartFailed, fail, listen, run
 from deploy.resources import OWN_FILES, fit_connections, give_back_large_blocks
@@ -62,6 +65,12 @@ class Gateway:
         broker = RedisBroker(settings.REDIS_URL, settings.MAX_QUEUE, settings.MAX_QUEUE_TOTAL)
         await broker.open()
         stack.push_async_callback(broker.close)
+        inspection = Inspection(broker, settings.MAX_IMPORT_SECS)
+
+        async def inspect(owner: str, module: str, candidates: Mapping[str, str]) -> Reply:
+            await broker.ready()  # without a host it would only be tried again
+            return await inspection(owner, module, candidates)
+
         front = Front(
             settings,
             Parts(
@@ -69,6 +78,7 @@ class Gateway:
                 broker=broker,
                 pools=broker.pools,
                 journal=journal,
+                inspect=inspect,
                 # What an image holds does not change, and a new one has another address.
                 environment=lambda: settings.ADMIN_IMAGE,
                 package_problem=lambda: None,

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 
 from calls.inprocess import InProcessBroker
+from catalogue.inspection import Inspection
 from deploy.front import Front, Parts
 from deploy.limits import pool_limits, tenant_limits
 from deploy.process import StartFailed
@@ -86,6 +87,7 @@ class Platform:
                 broker=broker,
                 pools=host,
                 journal=journal,
+                inspect=Inspection(broker, settings.MAX_IMPORT_SECS),
                 environment=lambda: packages.digest,
                 package_problem=lambda: packages.problem,
                 ready=lambda: self._ready,

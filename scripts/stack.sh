@@ -90,10 +90,10 @@ check_disk() {
         fail "the disk of $DOCKER_ROOT is full ($free MiB free): make room (docker system prune)"
 }
 
-is_service() { compose config --services 2>/dev/null | grep -qxF -- "$1"; }
-
 check_service() {
-    is_service "$1" || fail "there is no service $1: these are $(compose config --services | sort | paste -sd ' ')"
+    local services
+    services=$(compose config --services | sort | paste -sd ' ')
+    [[ " $services " == *" $1 "* ]] || fail "there is no service $1: these are $services"
 }
 
 has_secrets() { [[ -n $(setting MONGO_PASSWORD "") ]]; }

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 import time
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.stack.stack import SERVICES, Stack
+from tests.stack.stack import ROOT, SERVICES, Stack
 
 pytestmark = pytest.mark.needs("docker")
 
@@ -20,6 +23,7 @@ NETWORKS = {
     "mongo": {"data"},
 }
 LIVE_SECS = 15
+HEALED_SECS = 60
 
 
 def call(stack: Stack, function: str, **parameters: Any) -> Any:
@@ -215,6 +219,34 @@ def test_a_taken_port_is_named_with_the_fix(stack: Stack) -> None:
     )
 
 
+def test_a_user_without_docker_is_told_what_to_do(stack: Stack) -> None:
+    tools = stack.plugins.parent / "tools"
+    tools.mkdir()
+    for tool in ("bash", "dirname", "readlink", "env"):
+        (tools / tool).symlink_to(str(shutil.which(tool)))
+    done = stack.run("docker-up.sh", PATH=str(tools))
+    assert done.returncode == 1
+    assert done.stderr == "plugbay: Docker is not installed: see docs.docker.com/engine/install\n"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
+def test_a_user_who_may_not_use_docker_is_told_what_to_do(stack: Stack) -> None:
+    done = subprocess.run(
+        [ROOT / "docker-up.sh"],
+        env=stack.environ | {"HOME": "/"},
+        user=65534,
+        group=65534,
+        extra_groups=[],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("plugbay: this user may not use Docker: run  sudo usermod -aG docker ")
+    assert done.stderr.count("\n") == 1
+
+
 def test_logs_are_shown_by_service(stack: Stack) -> None:
     done = stack.run("docker-logs.sh", "host")
     assert done.returncode == 0
@@ -235,6 +267,19 @@ def test_data_goes_only_when_it_is_confirmed(stack: Stack) -> None:
     assert done.returncode == 1
     assert "nothing was changed" in done.stderr
     assert call(stack, "hello/hello-world")["hello-world"]["args"] == []
+
+
+@pytest.mark.parametrize("service", ["host", "redis", "gateway"])
+def test_what_is_killed_comes_back(stack: Stack, service: str) -> None:
+    stack.inside(service, "sh", "-c", "kill -9 -1")
+    until = time.monotonic() + HEALED_SECS
+    started = stack.inspect(service)["RestartCount"]
+    while not started or httpx.get(f"{stack.url}/rest/services/hello/hello-world/", timeout=30).status_code != 200:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+        started = stack.inspect(service)["RestartCount"]
+    runners = stack.engine.containers(all=True, filters={"label": [f"plugbay.installation={stack.project}"]})
+    assert {runner["State"] for runner in runners} <= {"created", "running"}
 
 
 def test_a_restarted_host_serves_again(stack: Stack) -> None:
