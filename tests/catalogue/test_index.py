@@ -180,7 +180,7 @@ def test_the_directory_shows_everything_of_an_owner() -> None:
         "timeout": None,
         "concurrency": None,
     }
-    problem = {"module": "broken", "text": PROBLEM.text, "line": 3, "since": 1.0}
+    problem = {"module": "broken", "text": PROBLEM.text, "line": 3, "since": 1.0, "temporary": False}
     assert msgspec.json.decode(msgspec.json.encode(shown)) == {
         "status": "OK",
         "has_plugins": True,
@@ -207,7 +207,7 @@ def test_the_directory_shows_everything_of_an_owner() -> None:
         "endpoints": {"a": {"GET": {"x": endpoint}, "POST": {"x": endpoint}}, "broken": {}},
         "imports": {"a": ["json"], "broken": []},
         "aliases": {"v1": "a"},
-        "problems": [problem, {"module": "other", "text": "nobody", "line": None, "since": 2.0}],
+        "problems": [problem, {"module": "other", "text": "nobody", "line": None, "since": 2.0, "temporary": False}],
         "skipped": [{"path": "link.py", "reason": "a symbolic link"}],
     }
 

@@ -18,6 +18,12 @@ import expose
 from expose.endpoints import specs_of
 
 
+@pytest.fixture
+def before() -> set[psutil.Process]:
+    """Processes that others have started."""
+    return set(psutil.Process().children(recursive=True))
+
+
 def shell(script: str) -> Any:
     return expose.command(["sh", "-c", script])
 
@@ -111,16 +117,16 @@ def test_no_shell_reads_the_words() -> None:
     assert expose.command(["echo", "$HOME", "a b; exit 3"])() == "$HOME a b; exit 3"
 
 
-def test_endless_output_is_an_error_and_the_program_is_gone() -> None:
+def test_endless_output_is_an_error_and_the_program_is_gone(before: set[psutil.Process]) -> None:
     with pytest.raises(expose.CommandFailed, match="printed more than 16777216 bytes"):
         expose.command(["yes"])()
-    assert psutil.Process().children() == []
+    assert set(psutil.Process().children(recursive=True)) <= before
 
 
-def test_what_the_program_leaves_running_ends_with_it(tmp_path: Path) -> None:
+def test_what_the_program_leaves_running_ends_with_it(before: set[psutil.Process]) -> None:
     """The child holds stdout open: without its end the call would wait for it."""
     assert shell("sleep 1000 & echo $!")() > 0
-    assert psutil.Process().children(recursive=True) == []
+    assert set(psutil.Process().children(recursive=True)) <= before
 
 
 def test_a_program_that_closes_its_output_is_waited_for(tmp_path: Path) -> None:
@@ -133,7 +139,7 @@ def test_a_program_that_closes_its_output_is_waited_for(tmp_path: Path) -> None:
     writer.join()
 
 
-def test_a_call_cut_short_ends_the_program_and_its_children(tmp_path: Path) -> None:
+def test_a_call_cut_short_ends_the_program_and_its_children(tmp_path: Path, before: set[psutil.Process]) -> None:
     """As with Ctrl-C: the exception arrives while the program runs."""
     os.mkfifo(tmp_path / "fifo")
     pids: list[int] = []
@@ -148,7 +154,7 @@ def test_a_call_cut_short_ends_the_program_and_its_children(tmp_path: Path) -> N
         shell(f"sleep 1000 & echo $$ $! > {tmp_path}/fifo; wait")()
     interrupter.join()
     assert len(pids) == 2
-    assert psutil.Process().children() == []
+    assert set(psutil.Process().children(recursive=True)) <= before
     _, alive = psutil.wait_procs([psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)], timeout=10)
     assert alive == []
 

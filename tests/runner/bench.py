@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,9 +16,11 @@ import msgspec
 from calls import bundle, payload
 from calls.call import Call, Kind, Outcome, Reply, new_call_id
 from runner.host import Host
+from runner.launcher import Launcher
 from runner.pool import PoolLimits
 from runner.runner import Limits
 from runner.tenants import TenantLimits
+from runner.worker import kernel
 from store.contract import Module, ModuleSet
 
 OWNER = "4a1bf01e-0693-48c5-a52b-fc275205c1d8"
@@ -71,11 +77,16 @@ class NoPackages:
 class Bench:
     """A host under test."""
 
-    def __init__(self, host: Host, modules: Modules) -> None:
+    def __init__(self, host: Host, modules: Modules, before: set[int]) -> None:
         self.host = host
         self.modules = modules
+        self._before = before
         self.last: Call
         """The call that was sent last."""
+
+    def left(self) -> set[int]:
+        """Processes that the host has made, or what descends from them, and that are still there."""
+        return set(kernel.descendants(os.getpid())) - self._before
 
     def start(
         self,
@@ -182,3 +193,17 @@ async def until(condition: Callable[[], bool]) -> None:
     """Waits for something that announces itself to nobody; the test's own time limit ends it."""
     while not condition():
         await asyncio.sleep(0.005)
+
+
+@contextlib.asynccontextmanager
+async def hosting(launcher: Launcher, pool: PoolLimits, all_tenants: TenantLimits) -> AsyncIterator[Bench]:
+    """A running host without modules. Afterwards no process of it is left."""
+    kernel.adopt_orphans()
+    before = set(kernel.descendants(os.getpid()))
+    modules = Modules()
+    host = Host(OWNER, launcher, modules, NoPackages(), Path(tempfile.mkdtemp()), pool, all_tenants)
+    await host.start()
+    bench = Bench(host, modules, before)
+    yield bench
+    await host.close(5)
+    assert not bench.left()

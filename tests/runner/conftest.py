@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from runner.host import Host
 from runner.pool import PoolLimits
 from runner.process import ProcessLauncher
-from runner.worker import kernel
-from tests.runner.bench import OWNER, Bench, Modules, NoPackages, limits, tenants
+from tests.runner.bench import Bench, hosting, limits, tenants
 
 
 @pytest.fixture
@@ -25,24 +22,10 @@ def pool_limits() -> PoolLimits:
 
 @pytest.fixture
 async def bench(pool_limits: PoolLimits) -> AsyncIterator[Bench]:
-    """A running host without modules. Afterwards no process of it is left."""
-    kernel.adopt_orphans()
-    before = set(kernel.descendants(os.getpid()))
-    modules = Modules()
+    """A running host, with local processes as runners."""
     environ = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
-    host = Host(
-        OWNER,
-        ProcessLauncher(sys.executable, environ),
-        modules,
-        NoPackages(),
-        Path(tempfile.mkdtemp()),
-        pool_limits,
-        tenants(),
-    )
-    await host.start()
-    yield Bench(host, modules)
-    await host.close(5)
-    assert set(kernel.descendants(os.getpid())) <= before
+    async with hosting(ProcessLauncher(sys.executable, environ), pool_limits, tenants()) as bench:
+        yield bench
 
 
 @pytest.fixture

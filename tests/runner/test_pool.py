@@ -12,7 +12,6 @@ import pytest
 from calls.call import Outcome
 from calls.pools import UnknownPool
 from runner.runner import Limits
-from runner.worker import kernel
 from tests.runner.bench import OWNER, Bench, limits, until
 from tests.runner.test_calls import HEAD, source
 
@@ -159,12 +158,7 @@ async def test_closing_lets_calls_finish_and_leaves_nothing(bench: Bench) -> Non
     await bench.host.close(5)
     assert (await running).outcome is Outcome.VALUE
     assert (await bench.call("slow", "run")).outcome is Outcome.UNAVAILABLE
-    assert not [pid for pid in kernel.descendants(os.getpid()) if b"zygote" in _command(pid)]
-
-
-def _command(pid: int) -> bytes:
-    with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123
-        return file.read()
+    assert not bench.left()
 
 
 async def test_closing_while_a_runner_starts_leaves_nothing(bench: Bench) -> None:
@@ -172,4 +166,4 @@ async def test_closing_while_a_runner_starts_leaves_nothing(bench: Bench) -> Non
     await until(lambda: len(bench.host.pools()[0].runners) == 2)
     await bench.host.close(5)
     await scaling
-    assert not kernel.descendants(os.getpid())
+    assert not bench.left()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,12 +15,11 @@ from pathlib import Path
 import pytest
 
 from calls.call import Outcome
-from runner.host import Host
 from runner.launcher import LaunchFailed, Trust
 from runner.process import ProcessLauncher
 from runner.tenants import StartBudget, TenantLimits
 from runner.worker import kernel
-from tests.runner.bench import OWNER, Bench, Modules, NoPackages, limits, tenants, until
+from tests.runner.bench import Bench, hosting, limits, tenants, until
 from tests.runner.test_calls import source
 
 A, B, C = (f"00000000-0000-4000-8000-00000000000{digit}" for digit in "abc")
@@ -42,15 +40,10 @@ def tenant_limits() -> TenantLimits:
 
 @pytest.fixture
 async def bench(tenant_limits: TenantLimits) -> AsyncIterator[Bench]:
-    kernel.adopt_orphans()
-    modules = Modules()
     launcher = UnguardedLauncher(sys.executable, {"PATH": os.environ["PATH"]})
-    host = Host(OWNER, launcher, modules, NoPackages(), Path(tempfile.mkdtemp()), limits(), tenant_limits)
-    await host.start()
-    modules.put("who", source(WHO))
-    yield Bench(host, modules)
-    await host.close(5)
-    assert not kernel.descendants(os.getpid())
+    async with hosting(launcher, limits(), tenant_limits) as bench:
+        bench.modules.put("who", source(WHO))
+        yield bench
 
 
 def prewarmed(bench: Bench) -> list[str]:

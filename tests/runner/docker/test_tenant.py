@@ -29,7 +29,7 @@ class Neighbours(Bench):
     """A host with an attacker and somebody who wants to be left alone."""
 
     def __init__(self, host: Host, modules: Modules, runtime: str, name: str) -> None:
-        super().__init__(host, modules)
+        super().__init__(host, modules, set())
         self.gvisor = runtime == "runsc"
         self.installation = name
 
