@@ -82,4 +82,6 @@ def test_only_wiring_names_a_kind() -> None:
         own = ".".join(file.relative_to(ROOT).with_suffix("").parts)
         for name in imported(file):
             kind = next((kind for kind in KINDS if f"{name}.".startswith(f"{kind}.")), None)
-            assert kind is None or room in WIRING or f"{own}.".startswith(f"{kind}."), f"{file.relative_to(ROOT)} imports {name}"
+            assert kind is None or room in WIRING or f"{own}.".startswith(f"{kind}."), (
+                f"{file.relative_to(ROOT)} imports {name}"
+            )
