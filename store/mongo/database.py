@@ -30,6 +30,8 @@ VERSION: Final = 1
 
 OPERATION_SECS: Final = 2.0
 """How long one request to the database may take, connecting included."""
+MAX_CONNECTIONS: Final = 16
+"""Requests under way at once, and connections besides the few for watching; further ones wait."""
 CLOSE_SECS: Final = 1.0
 """The same for disconnecting."""
 BULK_SECS: Final = 20.0
@@ -201,6 +203,7 @@ class Database:
             return AsyncMongoClient(
                 self._uri,
                 appname="plugbay",
+                maxPoolSize=MAX_CONNECTIONS,
                 timeoutMS=int(OPERATION_SECS * 1000),
                 connectTimeoutMS=int(OPERATION_SECS * 1000),
                 w="majority",
