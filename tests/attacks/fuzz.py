@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from tests.attacks.wire import Wire, request
 from tests.gateway.strict_server import Answer
 
-EXAMPLES = 800
+EXAMPLES = 700
 FUZZ = settings(
     max_examples=EXAMPLES,
     deadline=None,

@@ -3,21 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
-
 from tests.attacks.alive import Attacker
-from tests.attacks.conftest import PLUGINS
 from tests.attacks.wire import CALL, JSON, canary, request, statuses
-from tests.embedded.server import Embedded, running
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
-    with running(PLUGINS, tmp_path_factory.mktemp("answers") / "data") as server:
-        yield server
 
 
 def respond(attacker: Attacker, *headers: tuple[str, str]) -> Any:

@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.attacks.alive import Attacker
-from tests.attacks.conftest import PLUGINS
 from tests.attacks.wire import CALL, JSON, request, statuses
-from tests.embedded.server import Embedded, running
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
-    with running(PLUGINS, tmp_path_factory.mktemp("bodies") / "data") as server:
-        yield server
+from tests.embedded.server import Embedded
 
 
 def test_i12_json_bombs_cost_no_more_than_their_size(attacker: Attacker) -> None:

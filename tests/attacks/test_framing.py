@@ -4,20 +4,9 @@ belongs to another."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-
-import pytest
 
 from tests.attacks.alive import Attacker
-from tests.attacks.conftest import PLUGINS
 from tests.attacks.wire import CALL, CHUNKED, JSON, canary, request, statuses
-from tests.embedded.server import Embedded, running
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
-    with running(PLUGINS, tmp_path_factory.mktemp("framing") / "data") as server:
-        yield server
 
 
 def test_i3_a_message_has_one_length(attacker: Attacker) -> None:

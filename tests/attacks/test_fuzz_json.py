@@ -5,24 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.attacks.conftest import PLUGINS
 from tests.attacks.fuzz import FUZZ, Line, arguments
 from tests.attacks.wire import request
-from tests.embedded.server import Embedded, running
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
-    with running(PLUGINS, tmp_path_factory.mktemp("fuzz") / "data") as server:
-        yield server
-
 
 KEYS = st.sampled_from(["a", "b", "args", "é", "\0", "", "$ne", "__x__", "a" * 100]) | st.text(max_size=5)
 JSON = st.recursive(

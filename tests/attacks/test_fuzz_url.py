@@ -4,25 +4,15 @@ bytes that knows only the documented grammar."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.attacks.conftest import PLUGINS
 from tests.attacks.fuzz import FUZZ, Line, arguments
 from tests.attacks.wire import request
-from tests.embedded.server import ADMIN_UUID, Embedded, running
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
-    with running(PLUGINS, tmp_path_factory.mktemp("fuzz") / "data") as server:
-        yield server
-
+from tests.embedded.server import ADMIN_UUID
 
 WORDS = ["rest", "services", "given", "name", "all", "ping", "__dir__", "api", "pools", "x", "parm", ADMIN_UUID]
 ODD = ["..", ".", "", "%2e%2e", "%2f", "%", "%zz", "a.b", ";x=y", "\\", "é", "*", "@", "~", "a b", "#", "\t", "x" * 200]

@@ -5,21 +5,10 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
-
-import pytest
 
 from tests.attacks.alive import Attacker
-from tests.attacks.conftest import PLUGINS
 from tests.attacks.wire import CALL, CHUNKED, JSON, Wire, request, statuses
-from tests.embedded.server import ADMIN_KEY, Embedded, running
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
-    with running(PLUGINS, tmp_path_factory.mktemp("input") / "data") as server:
-        yield server
-
+from tests.embedded.server import ADMIN_KEY
 
 GONE = b"/rest/services/given/name/"
 EVIL_PATHS = [

@@ -4,22 +4,13 @@ end of the connection. Hostile frames are in tests/runner/test_hostile.py."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from tests.attacks.alive import Attacker
-from tests.attacks.conftest import PLUGINS
-from tests.embedded.server import Embedded, running
 
 MAX_LOG = 65536
 MAX_RESULT = 16 * 1024 * 1024
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
-    with running(PLUGINS, tmp_path_factory.mktemp("output") / "data") as server:
-        yield server
 
 
 @pytest.mark.parametrize("api", ["one-text", "short-lines", "descriptors"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from tests.embedded.server import Embedded, running
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
-    with running(PLUGINS, tmp_path_factory.mktemp("state") / "data") as server:
+    folder = tmp_path_factory.mktemp("state")
+    shutil.copytree(PLUGINS, folder / "plugins")  # a test adds to it
+    with running(folder / "plugins", folder / "data") as server:
         yield server
 
 
