@@ -74,7 +74,10 @@ class Worker:
     def _next(self) -> bytes | None:
         """The next frame; None when the host has closed the connection."""
         while not self._waiting:
-            data = self._connection.recv(_READ)
+            try:
+                data = self._connection.recv(_READ)
+            except KeyboardInterrupt:
+                continue  # sent by a call that has ended: there is nothing here that it could interrupt
             if not data:
                 return None
             self._waiting = self._reader.feed(data)[::-1]

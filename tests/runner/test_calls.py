@@ -10,7 +10,7 @@ import pytest
 
 from calls.call import Outcome
 from runner.runner import Limits
-from tests.runner.bench import Bench, limits
+from tests.runner.bench import Bench, limits, until
 
 HEAD = "from vyperlogix.decorators import expose\nimport os, sys, time, signal, subprocess, threading, asyncio\n"
 
@@ -177,6 +177,25 @@ async def test_a_worker_that_cannot_be_restored_is_replaced(bench: Bench) -> Non
         "nice", source("import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\nreturn os.getpid()")
     )
     assert await bench.value("nice", "run") != await bench.value("nice", "run")
+
+
+@pytest.mark.parametrize(
+    "pool_limits", [limits(warm_workers=1, runner=Limits(workers=1, max_log=4096, memory_bytes=0))]
+)
+async def test_an_interrupt_that_comes_after_its_call_ends_no_worker(bench: Bench, workplace: Path) -> None:
+    sent = workplace / "sent"
+    bench.modules.put(
+        "late",
+        source(
+            "def interrupt():\n    while not os.path.exists(kwargs['go']): time.sleep(0.01)\n"
+            f"    os.kill(os.getpid(), signal.SIGINT)\n    open({str(sent)!r}, 'w').close()\n"
+            "if 'go' in kwargs: threading.Thread(target=interrupt, daemon=True).start()\nreturn os.getpid()"
+        ),
+    )
+    worker = await bench.value("late", "run", go=str(workplace / "go"))
+    (workplace / "go").touch()
+    await until(sent.exists)
+    assert await bench.value("late", "run") == worker
 
 
 @pytest.mark.parametrize(
