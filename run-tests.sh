@@ -40,8 +40,9 @@ cd "$ROOT"
 ensure_environment requirements-dev.lock
 python=$VENV/bin/python
 if [[ $install == true ]]; then
-    trap 'scripts/docker-engine.sh down' EXIT
-    scripts/docker-engine.sh up
+    engine=$(scripts/docker-engine.sh up)
+    # An Engine that was there before belongs to somebody else.
+    [[ $engine != started ]] || trap 'scripts/docker-engine.sh down' EXIT
     install_system_packages
 fi
 check "ruff check" ruff check --quiet .

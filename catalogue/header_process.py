@@ -26,7 +26,7 @@ CPU_SECS = 5
 """Processor time for one source at most."""
 
 RETIRE_BYTES = 128 * 1024 * 1024
-"""Memory after whose use the process asks to be replaced, so that it is given back."""
+"""Memory that, still held after a source, makes the process ask to be replaced, so that it is given back."""
 
 LENGTH = struct.Struct("!I")
 
@@ -120,16 +120,17 @@ def _bindings(tree: ast.Module, name: str) -> Iterator[ast.AST]:
             nodes.extend(ast.iter_child_nodes(node))
 
 
-def _answer(source: bytes) -> bytes:
-    answer: dict[str, str | int | None]
+def _resident(statm: int) -> int:
+    """Bytes of memory held now. Not `ru_maxrss`: that starts at what the process held that started this one."""
+    return int(os.pread(statm, 256, 0).split()[1]) * resource.getpagesize()
+
+
+def _answer(source: bytes) -> dict[str, str | int | None]:
     try:
         owner, alias = read_header(source)
-        answer = {"owner": owner, "alias": alias}
+        return {"owner": owner, "alias": alias}
     except BadSource as error:
-        answer = {"problem": str(error)[:500], "line": error.line}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    answer["retire"] = peak > RETIRE_BYTES
-    return json.dumps(answer).encode()
+        return {"problem": str(error)[:500], "line": error.line}
 
 
 def main() -> None:
@@ -137,9 +138,10 @@ def main() -> None:
     warnings.simplefilter("ignore")
     os.nice(10)
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # some event loops let children inherit more than the three
+    statm = os.open("/proc/self/statm", os.O_RDONLY)
     for limit, value in (
         (resource.RLIMIT_AS, MEMORY_BYTES),
-        (resource.RLIMIT_NOFILE, 3),
+        (resource.RLIMIT_NOFILE, statm + 1),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
     ):
@@ -149,7 +151,8 @@ def main() -> None:
     while prefix := stdin.read(LENGTH.size):
         source = stdin.read(LENGTH.unpack(prefix)[0])
         resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + CPU_SECS + 1, most))
-        answer = _answer(source)
+        header = _answer(source)
+        answer = json.dumps(header | {"retire": _resident(statm) > RETIRE_BYTES}).encode()
         stdout.write(LENGTH.pack(len(answer)) + answer)
         stdout.flush()
 

@@ -3,7 +3,7 @@
 #
 #   scripts/docker-engine.sh up     installs what is missing of Engine, Compose, buildx, mmdebstrap and
 #                                   gVisor, starts the Engine when none answers, and then says `started`
-#   scripts/docker-engine.sh down   stops the Engine that `up` has started; any other is left alone
+#   scripts/docker-engine.sh down   stops the Engine that `up` has started: for whom it said `started`
 #
 # Debian 12 has these only in newer suites: two are added to apt with priorities below those of its own
 # (/etc/apt/sources.list.d/plugbay-docker.sources, /etc/apt/preferences.d/plugbay-docker). An Engine
@@ -99,7 +99,17 @@ start() {
         sleep 0.5
     done
     tail -n 5 "$STATE/log" >&2
+    stop
     fail "the Docker Engine did not start; its last words are above, all are in $STATE/log"
+}
+
+stop() {
+    local pid
+    [[ -s $STATE/pid ]] || return 0
+    pid=$(<"$STATE/pid")
+    rm "$STATE/pid"
+    kill "$pid" 2>/dev/null || return 0
+    while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
 }
 
 case ${1:-} in
@@ -107,14 +117,6 @@ case ${1:-} in
         install_missing
         answers || start
         ;;
-    down)
-        if [[ -s $STATE/pid ]]; then
-            pid=$(<"$STATE/pid")
-            rm "$STATE/pid"
-            if kill "$pid" 2>/dev/null; then
-                while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
-            fi
-        fi
-        ;;
+    down) stop ;;
     *) fail "say up or down" ;;
 esac

@@ -17,14 +17,21 @@ case "$*" in
 esac
 """
 
+_ENGINE = """#!/usr/bin/env bash
+printf 'engine %s\\n' "$*" >>"$RECORD"
+[[ $ENGINE != fails ]] || exit 1
+[[ $1 != up ]] || printf '%s' "$ENGINE"
+"""
+
 
 @pytest.fixture
 def ready(checkout: Checkout) -> Checkout:
     """A checkout whose environment is made, with tools that only keep a record."""
     checkout.run("run-tests.sh")
     (checkout.root / ".venv/bin/python").write_text(_TOOLS)
+    (checkout.root / "scripts/docker-engine.sh").write_text(_ENGINE)
     checkout.forget()
-    checkout.environ |= {"FAILS": "nothing", "MISSING": ""}
+    checkout.environ |= {"FAILS": "nothing", "MISSING": "", "ENGINE": ""}
     return checkout
 
 
@@ -70,6 +77,22 @@ def test_install_without_root_says_what_to_run(ready: Checkout) -> None:
 def test_install_with_nothing_missing_needs_no_root(ready: Checkout) -> None:
     ready.program("id", "#!/usr/bin/env bash\necho 1000\n")
     assert ready.run("run-tests.sh", "--install").returncode == 0
+
+
+@pytest.mark.parametrize("fails", ["nothing", "pytest"])
+def test_install_stops_the_engine_that_it_started(ready: Checkout, fails: str) -> None:
+    ready.run("run-tests.sh", "--install", ENGINE="started", FAILS=fails)
+    assert [*ready.record("engine"), ready.record()[-1]] == ["engine up", "engine down", "engine down"]
+
+
+def test_install_leaves_an_engine_that_was_there_running(ready: Checkout) -> None:
+    ready.run("run-tests.sh", "--install")
+    assert ready.record("engine") == ["engine up"]
+
+
+def test_no_engine_fails_the_run(ready: Checkout) -> None:
+    assert ready.run("run-tests.sh", "--install", ENGINE="fails").returncode == 1
+    assert not ready.record("pytest")
 
 
 def test_continuous_integration_requires_all(ready: Checkout) -> None:
