@@ -90,7 +90,7 @@ class Settings(BaseModel):
     ADMIN_RUNNERS: int = Field(default=1, ge=1, le=64, description="Runners of the admin pool at the start")
     MAX_RUNNERS: int = Field(default=16, ge=1, le=1000, description="Runners in all, the most a pool can be scaled to")
     RUNNER_WORKERS: int = Field(
-        default=8, ge=1, le=64, description="Workers (processes running calls) per runner at most"
+        default=8, ge=1, le=64, description="Workers (processes running calls) per admin runner at most"
     )
     WARM_WORKERS: int = Field(default=2, ge=1, le=64, description="Workers per runner kept ready")
     WORKER_IDLE_SECS: float = Field(
@@ -101,6 +101,9 @@ class Settings(BaseModel):
         default=0, ge=0, le=1024 * 1024, description="MiB of address space per worker; 0: no limit"
     )
 
+    PLANS: Path = Field(
+        default=Path("plans.toml"), description="File with the plans: memory, CPUs, runners and workers of each tenant"
+    )
     PREWARMED_RUNNERS: int = Field(
         default=2, ge=0, le=1000, description="Runners kept ready for tenants that have none yet"
     )
@@ -148,10 +151,6 @@ class Settings(BaseModel):
         default=1024, ge=64, le=1024 * 1024, description="MiB of memory of an admin runner's container, `/tmp` included"
     )
     ADMIN_CPUS: float = Field(default=0, ge=0, le=1024, description="CPUs of an admin runner's container; 0: all")
-    TENANT_MEMORY_MB: int = Field(
-        default=256, ge=64, le=1024 * 1024, description="MiB of memory of a tenant runner's container, `/tmp` included"
-    )
-    TENANT_CPUS: float = Field(default=1, ge=0, le=1024, description="CPUs of a tenant runner's container; 0: all")
 
     MAX_FUNCTION_SECS: float = Field(
         default=30, gt=0, le=86400, description="Seconds a function may run; endpoints may ask for less, not for more"
@@ -221,9 +220,9 @@ class Settings(BaseModel):
     def _resolve_folders(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
         return tuple((ROOT / folder.expanduser()).absolute() for folder in value)
 
-    @field_validator("DATA_DIR")
+    @field_validator("DATA_DIR", "PLANS")
     @classmethod
-    def _resolve_data_dir(cls, value: Path) -> Path:
+    def _resolve(cls, value: Path) -> Path:
         return (ROOT / value.expanduser()).absolute()
 
     @field_validator("URL_PARMS")

@@ -1,11 +1,14 @@
-"""The launcher of containers, as the settings describe this machine's."""
+"""The launcher of containers, as the settings and plans describe this machine's."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+import plans
+from plans import Plan
 from runner.docker.engine import Engine
 from runner.docker.installation import Installation, Kind
 from runner.docker.launcher import DockerLauncher
@@ -21,8 +24,9 @@ TENANT_TMP_BYTES: Final = 32 * MIB
 """Bytes of a runner's `/tmp`, unless half of its memory is less."""
 
 
-def docker_launcher(settings: Settings, folder: Path) -> DockerLauncher:
+def docker_launcher(settings: Settings, known: Mapping[str, Plan], folder: Path) -> DockerLauncher:
     """A launcher, not open yet. `folder` is the host's alone, at the same path for the Engine."""
+    free = known[plans.FREE]
     return DockerLauncher(
         Engine(f"unix://{settings.DOCKER_SOCKET}"),
         Installation(
@@ -34,7 +38,7 @@ def docker_launcher(settings: Settings, folder: Path) -> DockerLauncher:
             ),
             tenant=Kind(
                 settings.TENANT_IMAGE,
-                _resources(settings.TENANT_MEMORY_MB, settings.TENANT_CPUS, TENANT_PIDS, TENANT_TMP_BYTES),
+                _resources(free.memory_mb, free.cpus, TENANT_PIDS, TENANT_TMP_BYTES),
             ),
             network=settings.ADMIN_NETWORK,
             runtime=settings.TENANT_RUNTIME,

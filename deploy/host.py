@@ -9,9 +9,11 @@ import os
 import secrets
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+import plans
 import settings
 from calls.redis.connection import BadAddress
 from calls.redis.fitness import Unfit
@@ -22,6 +24,7 @@ from deploy.limits import pool_limits, tenant_limits
 from deploy.process import StartFailed, fail, run
 from deploy.stores import open_store
 from gateway.journal import setup
+from plans import Plan
 from runner.host import Host, NoEnvironment
 from runner.launcher import ControlMissing, Launcher, LaunchFailed
 from runner.process import ProcessLauncher
@@ -53,16 +56,18 @@ def main() -> int:
     try:
         # The control plane is the gateways': the host is not told its key.
         chosen = settings.load(environ={**os.environ, "ADMIN_KEY": secrets.token_urlsafe(32)})
+        known = plans.load(chosen.PLANS)
     except settings.BadSettings as error:
         return fail(str(error))
-    return run(RunnerHost(chosen).run)
+    return run(RunnerHost(chosen, known).run)
 
 
 class RunnerHost:
     """One run of a runner host."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, known: Mapping[str, Plan]) -> None:
         self._settings = settings
+        self._plans = known
         self._followers: set[asyncio.Task[None]] = set()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -102,7 +107,7 @@ class RunnerHost:
     async def _launcher(self, stack: contextlib.AsyncExitStack, folder: Path) -> Launcher:
         if self._settings.LAUNCHER == "process":
             return ProcessLauncher(sys.executable, {"PATH": os.defpath})
-        launcher = docker_launcher(self._settings, folder)
+        launcher = docker_launcher(self._settings, self._plans, folder)
         await launcher.open()
         stack.push_async_callback(launcher.close)
         return launcher

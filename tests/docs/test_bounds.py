@@ -33,7 +33,7 @@ def renderings(value: object) -> set[str]:
 def constants() -> Iterator[str]:
     """`file NAME` of every constant whose name says that it is a bound, without those of kinds that are folders."""
     for room, file in files():
-        if file.parent != ROOT / room and file != ROOT / "settings.py":
+        if file.parent != ROOT / room and file != ROOT / f"{room}.py":
             continue
         for node in ast.parse(file.read_text(encoding="utf-8")).body:
             targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]

@@ -21,20 +21,24 @@ IMPORTS: dict[str, set[str]] = {
     "cli": {"catalogue", "settings", "store"},
     "deploy": {
         *("calls", "catalogue", "gateway", "gateway/control"),
-        *("runner", "runner/worker", "settings", "store"),
+        *("plans", "runner", "runner/worker", "settings", "store"),
     },
     "embedded": {"calls", "catalogue", "deploy", "gateway", "runner", "runner/worker", "settings", "store"},
+    "plans": {"settings"},
     "settings": set(),
 }
 KINDS = {"calls.inprocess", "calls.redis", "runner.docker", "runner.process", "store.mongo", "store.sqlite"}
 """Modules that only a room which wires may name."""
+FILES = {"plans", "settings"}
+"""Rooms that are one file each."""
 WIRING = {"cli", "deploy", "embedded"}
 
 
 def files() -> Iterator[tuple[str, Path]]:
     """Each source file with the room it is in: the innermost that the table has."""
-    yield "settings", ROOT / "settings.py"
-    for top in {room.partition("/")[0] for room in IMPORTS} - {"settings"}:
+    for file in FILES:
+        yield file, ROOT / f"{file}.py"
+    for top in {room.partition("/")[0] for room in IMPORTS} - FILES:
         for file in (ROOT / top).rglob("*.py"):
             folder = file.parent.relative_to(ROOT).as_posix()
             yield max((room for room in IMPORTS if f"{folder}/".startswith(f"{room}/")), key=len), file
@@ -62,7 +66,7 @@ def test_the_document_has_the_same_table() -> None:
 
 def test_every_room_is_in_the_table() -> None:
     packages = {file.parent.name for file in ROOT.glob("[a-z]*/__init__.py")} - {"benchmarks"}
-    assert packages == {room for room in IMPORTS if "/" not in room} - {"settings"}
+    assert packages == {room for room in IMPORTS if "/" not in room} - FILES
 
 
 def test_rooms_import_what_the_table_says() -> None:

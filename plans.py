@@ -1,0 +1,73 @@
+"""Plans: what of a runner host a tenant gets. `plans.toml` holds those of this installation."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from settings import MIB, BadSettings
+
+FREE: Final = "free"
+"""The plan of every tenant that has no other; `plans.toml` must have it."""
+_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+
+
+class Plan(BaseModel):
+    """What one tenant gets on one runner host. A field's description says which values it takes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    memory_mb: int = Field(
+        ge=64, le=1024 * 1024, description="MiB of memory per runner, `/tmp` included: an integer from 64 to 1048576"
+    )
+    cpus: float = Field(
+        ge=0.01, le=1024, allow_inf_nan=False, description="CPUs per runner: a number from 0.01 to 1024"
+    )
+    runners: int = Field(ge=1, le=1000, description="runners at most: an integer from 1 to 1000")
+    workers: int = Field(ge=1, le=16, description="workers per runner at most: an integer from 1 to 16")
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of memory per runner."""
+        return self.memory_mb * MIB
+
+
+def load(path: Path) -> Mapping[str, Plan]:
+    """Name → plan, of the TOML file at `path`. Raises BadSettings naming plan, field and the values it takes."""
+    try:
+        tables = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise BadSettings(f"PLANS: {path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadSettings(f"PLANS: {path} is no TOML: {error}") from error
+    plans: dict[str, Plan] = {}
+    problems: list[str] = []
+    for name, table in tables.items():
+        if not _NAME.fullmatch(name):
+            problems.append(f"plan {name!r}: a name is up to 32 of a-z, 0-9, _ and -, and begins with a letter")
+            continue
+        try:
+            plans[name] = Plan.model_validate(table)
+        except ValidationError as error:
+            problems += [f"plan {name}: {_describe(problem)}" for problem in error.errors()]
+    if FREE not in tables:
+        problems.append(f"plan {FREE}: is missing, and tenants without another plan have it")
+    if problems:
+        raise BadSettings(f"PLANS: {path}: {'; '.join(problems)}")
+    return MappingProxyType(plans)
+
+
+def _describe(problem: Mapping[str, Any]) -> str:
+    if not problem["loc"]:
+        return f"must be a table of {', '.join(Plan.model_fields)}"
+    name = str(problem["loc"][0])
+    if name not in Plan.model_fields:
+        return f"{name}: there is no such field, only {', '.join(Plan.model_fields)}"
+    told = "is missing" if problem["type"] == "missing" else f"is {problem['input']!r}"
+    return f"{name}: {Plan.model_fields[name].description} ({told})"

@@ -1,0 +1,53 @@
+"""Plans: the file that is committed, and what is said of one that is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import plans
+from plans import Plan
+from settings import ROOT, BadSettings, Settings
+
+FREE = "[free]\nmemory_mb = 256\ncpus = 1\nrunners = 1\nworkers = 4\n"
+
+
+def test_the_plans_that_come_with_plugbay() -> None:
+    known = plans.load(ROOT / Settings.model_fields["PLANS"].default)
+    assert dict(known) == {
+        "free": Plan(memory_mb=256, cpus=1, runners=1, workers=4),
+        "standard": Plan(memory_mb=512, cpus=2, runners=4, workers=8),
+    }
+    assert known["standard"].memory_bytes == 512 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", ["plan free: is missing"]),
+        (FREE.replace("free", "large"), ["plan free: is missing"]),
+        (FREE.replace("256", "8"), ["plan free: memory_mb: ", "from 64 to 1048576", "(is 8)"]),
+        (FREE.replace("256", '"256"'), ["plan free: memory_mb: ", "an integer", "(is '256')"]),
+        (FREE.replace("cpus = 1", "cpus = 0"), ["plan free: cpus: ", "from 0.01 to 1024", "(is 0)"]),
+        (FREE.replace("cpus = 1", "cpus = inf"), ["plan free: cpus: ", "from 0.01 to 1024", "(is inf)"]),
+        (FREE.replace("runners = 1", "runners = true"), ["plan free: runners: ", "from 1 to 1000", "(is True)"]),
+        (FREE.replace("workers = 4\n", ""), ["plan free: workers: ", "from 1 to 16", "(is missing)"]),
+        (FREE + "memory = 1\n", ["plan free: memory: ", "memory_mb, cpus, runners, workers"]),
+        (FREE + "[Big]\n", ["plan 'Big': "]),
+        ("free = 3", ["plan free: must be a table"]),
+        ("[free", ["is no TOML"]),
+        (FREE + "[a]\n[b]\n", ["plan a: memory_mb: ", "plan b: workers: "]),
+    ],
+)
+def test_what_is_wrong_is_named_with_the_values_it_takes(tmp_path: Path, text: str, said: list[str]) -> None:
+    (tmp_path / "plans.toml").write_text(text)
+    with pytest.raises(BadSettings) as bad:
+        plans.load(tmp_path / "plans.toml")
+    for words in ["PLANS", str(tmp_path / "plans.toml"), *said]:
+        assert words in str(bad.value)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(BadSettings, match=r"none\.toml cannot be read"):
+        plans.load(tmp_path / "none.toml")
