@@ -161,6 +161,12 @@ class Settings(BaseModel):
     MAX_QUEUE_TOTAL: int = Field(default=2000, ge=1, le=1_000_000, description="Unanswered calls in all")
 
     MAX_BODY_BYTES: int = Field(default=10 * MIB, ge=1024, le=16 * MIB, description="Bytes of a request body")
+    MAX_HELD_BYTES: int = Field(
+        default=128 * MIB,
+        ge=32 * MIB,
+        description="Bytes kept for clients in all: of bodies being received or waiting for an answer, and of answers "
+        "not read yet; memory is some three times as much",
+    )
     MAX_RESULT_BYTES: int = Field(default=16 * MIB, ge=1024, le=16 * MIB, description="Bytes of a function's result")
     MAX_BODY_FIELDS: int = Field(
         default=1000, ge=1, le=100_000, description="Top-level fields of a body, and query parameters"

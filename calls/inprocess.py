@@ -8,10 +8,10 @@ from calls.unanswered import Unanswered
 
 
 class InProcessBroker:
-    """See calls.broker.Broker. `max_owner` and `max_total` bound the unanswered calls."""
+    """See calls.broker.Broker. See `Unanswered` for its bounds."""
 
-    def __init__(self, max_owner: int, max_total: int) -> None:
-        self._unanswered = Unanswered(max_owner, max_total)
+    def __init__(self, max_owner: int, max_total: int, max_bytes: int) -> None:
+        self._unanswered = Unanswered(max_owner, max_total, max_bytes)
         self._hosts: dict[str, CallHandler] = {}
         self._closed = False
 
@@ -19,7 +19,7 @@ class InProcessBroker:
         """See Broker."""
         if self._closed:
             raise Refused("the platform is shutting down", limited=False)
-        self._unanswered.check(call.owner)
+        self._unanswered.check(call)
         if not self._hosts:
             raise Refused("no runner host is there", limited=False)
         host, handler = next(iter(self._hosts.items()))

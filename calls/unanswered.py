@@ -11,35 +11,37 @@ from calls.call import Call, Kind, Outcome, Reply
 class Unanswered:
     """Bounded per owner and in all; each call leaves it once, with its answer.
 
-    `max_owner` and `max_total` are the settings MAX_QUEUE and MAX_QUEUE_TOTAL.
+    `max_owner`, `max_total` and `max_bytes` are the settings MAX_QUEUE, MAX_QUEUE_TOTAL and MAX_HELD_BYTES.
     """
 
-    def __init__(self, max_owner: int, max_total: int) -> None:
+    def __init__(self, max_owner: int, max_total: int, max_bytes: int) -> None:
         self._max_owner = max_owner
         self._max_total = max_total
+        self._max_bytes = max_bytes
         self._calls: dict[str, tuple[Call, Answer, str]] = {}
         self._owners: Counter[str] = Counter()
         self.of_host: Counter[str] = Counter()
         """Calls by the incarnation of the host that has them."""
-        self.payload_bytes = 0
-        """Bytes of all their payloads."""
+        self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._calls)
 
-    def check(self, owner: str) -> None:
-        """Raises Refused when one more call of this owner is too many."""
+    def check(self, call: Call) -> None:
+        """Raises Refused when this call is too many, or too much."""
         if len(self._calls) >= self._max_total:
             raise Refused(f"{self._max_total} calls are unanswered (MAX_QUEUE_TOTAL)", limited=False)
-        if self._owners[owner] >= self._max_owner:
+        if self._owners[call.owner] >= self._max_owner:
             raise Refused(f"{self._max_owner} calls of this owner are unanswered (MAX_QUEUE)", limited=True)
+        if self._bytes + len(call.payload) > self._max_bytes:
+            raise Refused(f"{self._max_bytes} bytes of calls are unanswered (MAX_HELD_BYTES)", limited=False)
 
     def add(self, call: Call, answer: Answer, host: str) -> None:
         """The call is on its way to this incarnation of a host."""
         self._calls[call.id] = (call, answer, host)
         self._owners[call.owner] += 1
         self.of_host[host] += 1
-        self.payload_bytes += len(call.payload)
+        self._bytes += len(call.payload)
 
     def answer(self, reply: Reply) -> None:
         """Answers the call this is for; without effect when it was answered before."""
@@ -49,7 +51,7 @@ class Unanswered:
         call, answer, host = entry
         _decrement(self._owners, call.owner)
         _decrement(self.of_host, host)
-        self.payload_bytes -= len(call.payload)
+        self._bytes -= len(call.payload)
         answer(reply)
 
     def lose(self, host: str | None, why: str) -> None:

@@ -134,4 +134,5 @@ def _bounds(settings: Settings) -> Bounds:
         max_header_bytes=settings.MAX_HEADER_BYTES,
         max_body_bytes=settings.MAX_BODY_BYTES,
         max_connections=settings.MAX_CONNECTIONS,
+        max_held_bytes=settings.MAX_HELD_BYTES,
     )

@@ -62,7 +62,7 @@ class Gateway:
         settings = self._settings
         store = await open_store(settings)
         stack.push_async_callback(store.close)
-        broker = RedisBroker(settings.REDIS_URL, settings.MAX_QUEUE, settings.MAX_QUEUE_TOTAL)
+        broker = RedisBroker(settings.REDIS_URL, settings.MAX_QUEUE, settings.MAX_QUEUE_TOTAL, settings.MAX_HELD_BYTES)
         await broker.open()
         stack.push_async_callback(broker.close)
         inspection = Inspection(broker, settings.MAX_IMPORT_SECS)

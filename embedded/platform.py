@@ -63,7 +63,7 @@ class Platform:
         stack.push_async_callback(store.close)
 
         packages = Packages(settings.PLUGINS, settings.DATA_DIR)
-        broker = InProcessBroker(settings.MAX_QUEUE, settings.MAX_QUEUE_TOTAL)
+        broker = InProcessBroker(settings.MAX_QUEUE, settings.MAX_QUEUE_TOTAL, settings.MAX_HELD_BYTES)
         host = Host(
             str(settings.ADMIN_UUID),
             ProcessLauncher(sys.executable, _admin_environ(self._environ)),

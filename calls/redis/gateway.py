@@ -15,22 +15,20 @@ from calls.redis.link import Link
 from calls.redis.scaling import RedisPools
 from calls.unanswered import Unanswered
 
-_MAX_PAYLOAD_BYTES: Final = 128 * 1024 * 1024
-"""Bytes of all unanswered calls: what one gateway may have in Redis, and what a host may read at once."""
 _GRACE_SECS: Final = 0.5
 """Seconds after a call's deadline in which its host's own word on it may still arrive."""
 
 
 class RedisBroker:
-    """See calls.broker.Broker. `max_owner` and `max_total` bound the unanswered calls of this gateway.
+    """See calls.broker.Broker. `Unanswered` bounds those of this gateway.
 
     While Redis does not answer, calls are refused. When the connection is lost, calls in flight are answered
     as lost at once: whether they ran cannot be known, and a reply that still arrives finds nobody.
     """
 
-    def __init__(self, url: str, max_owner: int, max_total: int) -> None:
+    def __init__(self, url: str, max_owner: int, max_total: int, max_bytes: int) -> None:
         """Raises BadAddress."""
-        self._unanswered = Unanswered(max_owner, max_total)
+        self._unanswered = Unanswered(max_owner, max_total, max_bytes)
         self._hosts = Hosts(self._unanswered.of_host, self._host_lost)
         self._link = Link(url, GATEWAY, self)
         self.pools = RedisPools(self._hosts, self._link)
@@ -54,12 +52,10 @@ class RedisBroker:
         """See Broker."""
         if self._closed:
             raise Refused("the platform is shutting down", limited=False)
-        self._unanswered.check(call.owner)
+        self._unanswered.check(call)
         problem = self._link.problem
         if problem is not None:
             raise Refused(problem, limited=False)
-        if self._unanswered.payload_bytes + len(call.payload) > _MAX_PAYLOAD_BYTES:
-            raise Refused(f"{_MAX_PAYLOAD_BYTES} bytes of calls are unanswered", limited=False)
         host = self._hosts.choose(call.owner)
         self._unanswered.add(call, answer, host)
         message = wire.encode(wire.Invocation(gateway=self._link.incarnation, call=call))

@@ -33,6 +33,8 @@ class Bounds:
     """Request line and headers together."""
     max_body_bytes: int
     max_connections: int
+    max_held_bytes: int
+    """Of bodies that are not answered yet, and of answers that are not read, of all clients together."""
 
 
 class Waits(enum.Enum):

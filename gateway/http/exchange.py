@@ -22,6 +22,8 @@ class Exchange(RequestResponseCycle):
 
     begun = False
     """Handed to the application, or waiting behind earlier requests of its connection."""
+    held = 0
+    """Bytes of its body that count as held."""
     persistent = False
     """The client wants to send further requests on this connection."""
 

@@ -20,6 +20,7 @@ from gateway.bad_request import BadRequest
 from gateway.http import request_head
 from gateway.http.deadlines import Bounds, Deadlines, Waits, durations
 from gateway.http.exchange import Exchange, refusal
+from gateway.http.held import Held
 from gateway.http.receiving import BODY, HEAD, NOTHING, Receiving
 
 __all__ = ["Bounds", "StrictProtocol", "strict_protocol"]
@@ -62,6 +63,8 @@ class StrictProtocol(Receiving):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._deadlines.stop()
+        self.release(self.held_here)
+        self.held.has_read(self.transport)
         super().connection_lost(exc)
 
     def eof_received(self) -> None:
@@ -112,6 +115,9 @@ class StrictProtocol(Receiving):
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
+        if self.held_here:
+            assert isinstance(self.cycle, Exchange)
+            self.release(self.cycle.held)
         if self.transport.is_closing():
             return
         if self.pipeline:
@@ -131,7 +137,12 @@ class StrictProtocol(Receiving):
         self.stopping = True
         super().shutdown()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.held.wait_for(self.transport)
+
     def resume_writing(self) -> None:
+        self.held.has_read(self.transport)
         self._deadlines.client_reads()
         super().resume_writing()
 
@@ -156,6 +167,9 @@ class StrictProtocol(Receiving):
         self._refused = problem
         exchange, self.incoming = self.incoming, None
         self.part = NOTHING
+        if exchange is not None:
+            self.release(exchange.held)
+            exchange.held = 0
         if exchange is not None and exchange is self.cycle:
             exchange.disconnected = True
             exchange.message_event.set()
@@ -183,4 +197,5 @@ class StrictProtocol(Receiving):
 
 def strict_protocol(bounds: Bounds) -> type[StrictProtocol]:
     """The protocol class for a server with these bounds: `uvicorn.Config(http=strict_protocol(bounds))`."""
-    return type("BoundedProtocol", (StrictProtocol,), {"bounds": bounds, "durations": durations(bounds)})
+    own = {"bounds": bounds, "durations": durations(bounds), "held": Held(bounds.max_held_bytes)}
+    return type("BoundedProtocol", (StrictProtocol,), own)

@@ -16,6 +16,7 @@ from gateway.bad_request import BadRequest
 from gateway.http import request_head
 from gateway.http.deadlines import Bounds
 from gateway.http.exchange import Exchange
+from gateway.http.held import Held
 
 MAX_TARGET: Final = 8 * 1024
 """Bytes of a request target at most."""
@@ -40,6 +41,8 @@ class Receiving(HttpToolsProtocol):
     """The parser's callbacks. A BadRequest raised in one stops the parser for good."""
 
     bounds: Bounds
+    held: Held
+    """One for all connections of a server."""
 
     def __init__(
         self,
@@ -58,6 +61,8 @@ class Receiving(HttpToolsProtocol):
         self._head_bytes = 0
         """What it was given of the present head, not counting that chunk."""
         self._max_headers = self.bounds.max_headers
+        self.held_here = 0
+        """Bytes of bodies of this connection that count as held."""
         self._body_bytes = 0
         self._wire_bytes = 0
         """What the parser was given of the present body, with its framing, since the chunk it began in."""
@@ -183,6 +188,9 @@ class Receiving(HttpToolsProtocol):
             raise request_head.too_large(self.bounds.max_body_bytes)
         if exchange.response_complete:
             return
+        self.held.take(len(body))
+        exchange.held += len(body)
+        self.held_here += len(body)
         exchange.body += body
         if len(exchange.body) > HIGH_WATER_LIMIT:
             if not exchange.begun:
@@ -202,6 +210,12 @@ class Receiving(HttpToolsProtocol):
         elif exchange.persistent and not exchange.response_started and not self.stopping:
             exchange.keep_alive = True
         self.received()
+
+    def release(self, size: int) -> None:
+        """So many bytes of bodies are not kept any more; those of a lost connection count only once."""
+        size = min(size, self.held_here)
+        self.held_here -= size
+        self.held.give_back(size)
 
     def _check_head_size(self, size: int) -> None:
         if size > self.bounds.max_header_bytes:

@@ -29,9 +29,9 @@ class Ends:
         self._url = url
         self.stack = AsyncExitStack()
 
-    async def gateway(self, max_owner: int = 1000, max_total: int = 2000) -> RedisBroker:
+    async def gateway(self, max_owner: int = 1000, max_total: int = 2000, max_bytes: int = 2**27) -> RedisBroker:
         """A connected gateway."""
-        broker = RedisBroker(self._url, max_owner, max_total)
+        broker = RedisBroker(self._url, max_owner, max_total, max_bytes)
         await broker.open()
         self.stack.push_async_callback(broker.close)
         return broker

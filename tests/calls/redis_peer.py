@@ -40,7 +40,7 @@ async def host(url: str) -> None:
 
 async def gateway(url: str, count: str) -> None:
     """Waits for its answers until it is killed."""
-    broker = RedisBroker(url, 1000, 1000)
+    broker = RedisBroker(url, 1000, 1000, 2**27)
     await broker.open()
     await broker.ready()
     for _ in range(int(count)):

@@ -16,7 +16,7 @@ from tests.calls.conftest import Ends
 from tests.calls.ends import PatientHost, call, owner, submit
 from tests.calls.redis_server import RedisServer
 
-MAX_OWNER, MAX_TOTAL = 3, 5
+MAX_OWNER, MAX_TOTAL, MAX_BYTES = 3, 5, 100_000
 A, B = owner(1), owner(2)
 
 
@@ -38,7 +38,7 @@ class InProcess:
     """Gateway and host in one event loop."""
 
     def __init__(self) -> None:
-        self.broker = InProcessBroker(MAX_OWNER, MAX_TOTAL)
+        self.broker = InProcessBroker(MAX_OWNER, MAX_TOTAL, MAX_BYTES)
 
     async def attach(self, handler: CallHandler) -> None:
         """See Carrier."""
@@ -70,7 +70,7 @@ class OverRedis:
 
 @pytest.fixture(params=["inprocess", pytest.param("redis", marks=pytest.mark.needs("redis"))])
 async def carrier(request: pytest.FixtureRequest) -> AsyncIterator[Carrier]:
-    """One broker of each kind, bounded to MAX_OWNER and MAX_TOTAL unanswered calls."""
+    """One broker of each kind, bounded to MAX_OWNER and MAX_TOTAL unanswered calls of MAX_BYTES."""
     if request.param == "inprocess":
         carrier = InProcess()
         yield carrier
@@ -79,7 +79,7 @@ async def carrier(request: pytest.FixtureRequest) -> AsyncIterator[Carrier]:
         server: RedisServer = request.getfixturevalue("redis")
         ends = Ends(server.url)
         async with ends.stack:
-            yield OverRedis(ends, await ends.gateway(MAX_OWNER, MAX_TOTAL))
+            yield OverRedis(ends, await ends.gateway(MAX_OWNER, MAX_TOTAL, MAX_BYTES))
 
 
 @pytest.fixture
@@ -135,6 +135,20 @@ async def test_above_the_total_bound_everybody_is_refused(carrier: Carrier, brok
         submit(broker, call(owner(MAX_TOTAL)))
     assert not refused.value.limited
     assert broker.unanswered == MAX_TOTAL
+
+
+async def test_above_the_bound_in_bytes_everybody_is_refused(carrier: Carrier, broker: Broker) -> None:
+    host = PatientHost()
+    await carrier.attach(host)
+    large = submit(broker, call(A, payload=b"p" * (MAX_BYTES - 1)))
+    submit(broker, call(B))
+    with pytest.raises(Refused, match="bytes of calls are unanswered") as refused:
+        submit(broker, call(B))
+    assert not refused.value.limited
+    await host.has(2)
+    host.answer(0)
+    await large
+    submit(broker, call(B))
 
 
 async def test_an_answer_makes_room(carrier: Carrier, broker: Broker) -> None:

@@ -80,7 +80,7 @@ async def test_both_ends_may_start_before_redis(ends: Ends, redis: RedisServer) 
 @pytest.mark.parametrize("configured", [["maxmemory-policy allkeys-lru"]], indirect=True)
 async def test_a_redis_that_evicts_is_refused_at_the_start(configured: RedisServer) -> None:
     with pytest.raises(Unfit, match=r"allkeys-lru.*Set `maxmemory-policy noeviction`"):
-        await RedisBroker(configured.url, 1, 1).open()
+        await RedisBroker(configured.url, 1, 1, 1).open()
     with pytest.raises(Unfit, match="noeviction"):
         await RedisHost(configured.url, "h", EchoHost(), FixedPools(), bounds()).open()
     with configured.client() as client:
@@ -91,7 +91,7 @@ async def test_a_redis_that_evicts_is_refused_at_the_start(configured: RedisServ
 async def test_wrong_credentials_are_named_at_the_start(configured: RedisServer) -> None:
     for url in (configured.url, configured.url.replace("unix://", "unix://:wrong@")):
         with pytest.raises(Unfit, match="REDIS_URL: Redis refuses this user"):
-            await RedisBroker(url, 1, 1).open()
+            await RedisBroker(url, 1, 1, 1).open()
 
 
 _ROLE = "on >secret resetchannels -@all +hello +info +rpush +pexpire +blmpop +publish +subscribe"
@@ -107,7 +107,7 @@ async def test_each_role_needs_no_more_than_a_small_access_list(configured: Redi
     ends = Ends(configured.url.replace("unix://", "unix://host:secret@"))
     async with ends.stack:
         await ends.host(EchoHost("h"))
-        broker = RedisBroker(configured.url.replace("unix://", "unix://gateway:secret@"), 10, 10)
+        broker = RedisBroker(configured.url.replace("unix://", "unix://gateway:secret@"), 10, 10, 2**20)
         await broker.open()
         await broker.ready()
         assert (await ask(broker, call())).media_type == "h"

@@ -34,6 +34,7 @@ def bounds(**changed: Any) -> Bounds:
         "max_header_bytes": 32 * 1024,
         "max_body_bytes": 1024 * 1024,
         "max_connections": 500,
+        "max_held_bytes": 128 * 1024 * 1024,
     }
     return Bounds(**(ordinary | changed))
 
