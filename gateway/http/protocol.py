@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, Final
+from typing import Final
 
 import httptools
-from uvicorn.config import Config
-from uvicorn.server import ServerState
 
 from calls.call import new_call_id
 from gateway.bad_request import BadRequest
@@ -39,16 +37,7 @@ class StrictProtocol(Receiving):
     """One connection. `strict_protocol` makes the class for a server's bounds."""
 
     durations: dict[Waits, float]
-
-    def __init__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
-        self._refused: BadRequest | None = None
+    _refused: BadRequest | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
