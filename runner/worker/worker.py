@@ -186,7 +186,8 @@ class Worker:
             self._received(loop, self._waiting.pop())
         loop.add_reader(self._connection.fileno(), self._readable)
         try:
-            loop.run_forever()
+            while self._tasks:  # one that came in the very moment in which the last had ended
+                loop.run_forever()
         finally:
             loop.remove_reader(self._connection.fileno())
         left = asyncio.all_tasks(loop)
