@@ -188,6 +188,7 @@ class Settings(BaseModel):
         default=10 * MIB, ge=1024, le=16 * MIB, description="Bytes of a package folder, all files together"
     )
     MAX_MODULES: int = Field(default=5000, ge=1, le=100_000, description="Modules served from the plugin folders")
+    MAX_TENANT_MODULES: int = Field(default=100, ge=1, le=10_000, description="Modules that one tenant may upload")
 
     MAX_LOG_BYTES: int = Field(default=64 * 1024, ge=1024, le=MIB, description="Bytes of output kept per call")
     LOGS_KEPT_BYTES: int = Field(

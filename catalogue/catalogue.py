@@ -16,6 +16,7 @@ from catalogue.header import HeaderReader
 from catalogue.reconciler import Reconciler
 from catalogue.sources import Sources
 from catalogue.trials import Inspect, Trials
+from catalogue.uploads import Uploads
 from catalogue.view import Problem, View
 from catalogue.watch import FolderWatch
 from store.contract import Store, StoreUnavailable
@@ -44,13 +45,17 @@ class Catalogue:
         max_source_bytes: int,
         max_bundle_bytes: int,
         max_modules: int,
+        max_tenant_modules: int,
         store: Store,
         inspect: Inspect,
         environment: Callable[[], str],
     ) -> None:
         self.on_change: list[Callable[[str], None]] = []
         """Called with the owner, on the event loop, once a new revision of its modules is shown."""
+        self.uploads = Uploads(store, inspect, max_tenant_modules, self._reread)
+        """The modules that come over the network."""
         self._admin = admin
+        self._store = store
         self._headers = HeaderReader()
         scanned = Folders(folders, max_source=max_source_bytes, max_bundle=max_bundle_bytes, max_modules=max_modules)
         self._trials = Trials(inspect, self._trial_ended)
@@ -59,6 +64,8 @@ class Catalogue:
         self._wake = asyncio.Event()
         self._pausing = False
         self._ready = asyncio.Event()
+        self._to_follow: set[str] = set()
+        self._following = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -67,6 +74,7 @@ class Catalogue:
         self._tasks = [
             asyncio.create_task(self._watch.run(), name="watch plugin folders"),
             asyncio.create_task(self._run(), name="catalogue"),
+            asyncio.create_task(self._follow(), name="follow tenants"),
         ]
 
     async def close(self) -> None:
@@ -78,6 +86,7 @@ class Catalogue:
             await asyncio.wait(self._tasks)
         await self._trials.close()
         await self._headers.close()
+        await self.uploads.close()
 
     async def wait_ready(self) -> None:
         """Returns when each module in the folders serves or has a problem. Raises what ended the catalogue."""
@@ -102,6 +111,12 @@ class Catalogue:
         """Looks at the folders, and for tenants registered meanwhile, now."""
         self._wake.set()
 
+    def follow(self, owner: str) -> None:
+        """A tenant, or its modules, was changed, by this process or another: takes it up within a second."""
+        if owner != self._admin:
+            self._to_follow.add(owner)
+            self._following.set()
+
     def refresh_environment(self) -> None:
         """The packages changed: admin modules that failed, or were tried with others, are tried again."""
         self._reconciler.refusals.retry(self._admin, curable_only=False)
@@ -110,6 +125,28 @@ class Catalogue:
     def _trial_ended(self) -> None:
         if self._pausing:  # else the round that waits for it takes it
             self._wake.set()
+
+    async def _reread(self, owner: str) -> None:
+        if await self._reconciler.reread(owner):
+            for changes in self.on_change:
+                changes(owner)
+        self.rescan()  # a file may serve where an upload was
+
+    async def _follow(self) -> None:
+        while True:
+            await self._following.wait()
+            self._following.clear()
+            while self._to_follow:
+                owner = self._to_follow.pop()
+                try:
+                    if await self._store.tenant(owner) is None and (await self._store.modules(owner)).modules:
+                        await self._store.remove_tenant(owner)  # stored while the tenant was being removed
+                    self._reconciler.tenant_changed(owner)
+                    await self._reread(owner)
+                except StoreUnavailable as error:
+                    log.error("the modules of %s stay as they were: %s", owner, error)
+                    self._to_follow.add(owner)
+                    await asyncio.sleep(BLIND_RESCAN_SECS)
 
     async def _run(self) -> None:
         while True:

@@ -14,9 +14,14 @@ from catalogue import report as reports
 from catalogue.report import Report
 from catalogue.sources import Version
 from catalogue.view import METHODS
+from store.contract import Module
 
 AT_ONCE: Final = 2
 """Modules tried at once."""
+
+BATCH: Final = 200
+BATCH_BYTES: Final = 64 * 1024 * 1024
+"""Modules tried in one round, and their bundles together."""
 
 MAX_ENDPOINTS: Final = 1000
 MAX_NAMES: Final = 1000
@@ -120,6 +125,29 @@ class Trials:
         finally:
             del self._running[trial.name]
         self._ended()
+
+
+def first_batch(due: list[Trial]) -> list[Trial]:
+    """As many of them, from the first on, as are tried in one round."""
+    size = 0
+    for number, trial in enumerate(due):
+        size += trial.version.size
+        if number and (number >= BATCH or size > BATCH_BYTES):
+            return due[:number]
+    return due
+
+
+def as_stored(trial: Trial, report: Report) -> Module:
+    """The module that a good version is."""
+    return Module(
+        owner=trial.owner,
+        name=trial.name,
+        alias=trial.version.header.alias,
+        digest=trial.version.digest,
+        source=trial.version.found.place,
+        environment=trial.environment,
+        report=msgspec.json.encode(report),
+    )
 
 
 def judge(reply: Reply) -> Verdict:

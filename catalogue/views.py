@@ -53,7 +53,9 @@ class Views:
         served = [self._module(module, problems.get(module.name)) for module in modules.modules]
         names = {one.name for one in served}
         broken = [_broken(one) for one in refusals if one.problem.module not in names]
-        self._modules = {key: value for key, value in self._modules.items() if key[0] != owner or key[1] in names}
+        before = self._views.get(owner)
+        for name in before.modules.keys() - names if before else ():
+            self._modules.pop((owner, name), None)
         view = View(owner, modules.revision, sorted((*served, *broken), key=lambda one: one.name))
         view.problems = (*homeless, *self._alias_clashes(view))
         view.skipped = skipped

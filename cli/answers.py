@@ -125,6 +125,59 @@ class Directory(msgspec.Struct, frozen=True):
     skipped: list[Skipped]
 
 
+class Tenant(msgspec.Struct, frozen=True):
+    """Whoever owns modules besides the admin."""
+
+    uuid: str
+    name: str
+    plan: str
+    status: str
+    created: float
+
+
+class Tenants(msgspec.Struct, frozen=True):
+    """One page of tenants."""
+
+    tenants: list[Tenant]
+    next: str | None
+
+
+class Reason(msgspec.Struct, frozen=True):
+    """Why a module, or its newest version, does not serve."""
+
+    text: str
+
+
+class OwnedModule(msgspec.Struct, frozen=True):
+    """One module as the control plane lists it."""
+
+    name: str
+    source: str
+    endpoints: int
+    problem: Reason | None
+
+
+class Modules(msgspec.Struct, frozen=True):
+    """One page of modules."""
+
+    modules: list[OwnedModule]
+
+
+class Exposed(msgspec.Struct, frozen=True):
+    """One function that can be called."""
+
+    api: str
+    methods: list[str]
+    path: str
+
+
+class Uploaded(msgspec.Struct, frozen=True):
+    """A module that was uploaded."""
+
+    name: str
+    exposes: list[Exposed]
+
+
 def read(value: Any, kind: type[_T]) -> _T:
     """The answer as `kind`. Raises Problem when it is not one: another version answers."""
     try:

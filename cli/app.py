@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli import call, directory, doctor, key, logs, new, pools, runtime_settings, store
+from cli import call, deploy, directory, doctor, key, logs, new, pools, runtime_settings, store, tenants
 from cli.installation import ROOT
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 
 for command in (
     new.new,
+    deploy.deploy,
     directory.dir,
     call.call,
     logs.logs,
@@ -31,6 +32,7 @@ for command in (
     doctor.doctor,
 ):
     app.command()(command)
+app.add_typer(tenants.app, name="tenants")
 app.add_typer(store.app, name="store")
 
 

@@ -50,11 +50,19 @@ class Server:
     def control(
         self, method: str, path: str, *, params: Mapping[str, str | int] | None = None, body: object = None
     ) -> Any:
-        """The JSON that a path of the control plane answers. Raises Problem for anything but 2xx."""
+        """The JSON that a path of the control plane answers; None when it has nothing to say. Raises Problem
+        for anything but 2xx."""
         with self._reaching():
             response = self._client.request(
                 method, self.url + path, params=params, json=body, headers=self._authorization()
             )
+        return self._json(response)
+
+    def upload(self, path: str, content: bytes, media_type: str) -> Any:
+        """The JSON that a path of the control plane answers to a PUT of bytes. Raises Problem."""
+        headers = self._authorization() | {"Content-Type": media_type}
+        with self._reaching():
+            response = self._client.put(self.url + path, content=content, headers=headers)
         return self._json(response)
 
     def directory(self, path: str) -> Any:
@@ -63,6 +71,8 @@ class Server:
 
     def _json(self, response: httpx.Response) -> Any:
         self._check(response)
+        if response.status_code == 204:
+            return None
         try:
             return response.json()
         except ValueError as error:

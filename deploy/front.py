@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass
 
 import uvicorn
@@ -44,6 +44,8 @@ class Parts:
     pools: PoolControl
     journal: Journal
     inspect: Inspect
+    plans: Collection[str]
+    """Names of the plans that a tenant may have."""
     environment: Callable[[], str]
     """Names the packages that the admin's modules are imported with."""
     package_problem: Callable[[], str | None]
@@ -62,6 +64,7 @@ class Front:
             max_source_bytes=settings.MAX_SOURCE_BYTES,
             max_bundle_bytes=settings.MAX_BUNDLE_BYTES,
             max_modules=settings.MAX_MODULES,
+            max_tenant_modules=settings.MAX_TENANT_MODULES,
             store=parts.store,
             inspect=parts.inspect,
             environment=parts.environment,
@@ -108,7 +111,17 @@ class Front:
         data = DataPlane(
             settings, self.catalogue, parts.store, parts.broker, self.runtime, observers, parts.package_problem
         )
-        services = Services(settings, self.catalogue, parts.pools, logs, metrics, self.runtime, parts.ready)
+        services = Services(
+            settings=settings,
+            catalogue=self.catalogue,
+            store=parts.store,
+            plans=parts.plans,
+            pools=parts.pools,
+            logs=logs,
+            metrics=metrics,
+            runtime=self.runtime,
+            ready=parts.ready,
+        )
         return _Server(
             uvicorn.Config(
                 Application(data, create_control(services)),

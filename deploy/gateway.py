@@ -7,8 +7,9 @@ import contextlib
 import logging
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
+import plans
 import settings
 from calls.call import Reply
 from calls.redis.connection import BadAddress
@@ -32,18 +33,21 @@ def main() -> int:
     """Runs until SIGINT or SIGTERM; the exit status is 0 when everything was stopped cleanly."""
     try:
         chosen = fit_connections(settings.load(), OWN_FILES)
+        known = plans.load(chosen.PLANS)
         listener = listen(chosen.GATEWAY_HOST, chosen.GATEWAY_PORT)
     except settings.BadSettings as error:
         return fail(str(error))
     give_back_large_blocks()
-    return run(Gateway(chosen, listener).run)
+    return run(Gateway(chosen, known, listener).run)
 
 
 class Gateway:
     """One run of a gateway."""
 
-    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+    def __init__(self, settings: Settings, known: Collection[str], listener: socket.socket) -> None:
+        """`known`: names of the plans of tenants."""
         self._settings = settings
+        self._plans = known
         self._listener = listener
         self._ready: str | None = "modules are being loaded"
 
@@ -79,6 +83,7 @@ class Gateway:
                 pools=broker.pools,
                 journal=journal,
                 inspect=inspect,
+                plans=self._plans,
                 # What an image holds does not change, and a new one has another address.
                 environment=lambda: settings.ADMIN_IMAGE,
                 package_problem=lambda: None,
@@ -95,6 +100,8 @@ class Gateway:
         def stored(change: Change) -> None:
             if change == Change(What.SETTING, STORE_KEY):
                 changed.set()
+            elif change.what in (What.TENANT, What.MODULES):
+                front.catalogue.follow(change.key)
 
         store.on_change.append(stored)
         await front.start()

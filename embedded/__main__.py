@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+import plans
 import settings
 from deploy.process import fail, listen, run
 from deploy.resources import OWN_FILES, fit_connections, give_back_large_blocks, runners_files
@@ -19,6 +20,7 @@ def main() -> int:
         for folder in chosen.PLUGINS:
             if not folder.is_dir():
                 raise settings.BadSettings(f"PLUGINS: folder {folder} is not there: create it, or name another in .env")
+        known = plans.load(chosen.PLANS)
         chosen = fit_connections(chosen, OWN_FILES + runners_files(chosen))
         listener = listen(chosen.GATEWAY_HOST, chosen.GATEWAY_PORT)
     except settings.BadSettings as error:
@@ -30,7 +32,7 @@ def main() -> int:
     # Only now: the platform's imports take most of the start, and wrong settings should not wait for them.
     from embedded.platform import Platform
 
-    return run(Platform(chosen, listener, os.environ).run)
+    return run(Platform(chosen, known, listener, os.environ).run)
 
 
 if __name__ == "__main__":

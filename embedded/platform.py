@@ -19,6 +19,7 @@ from deploy.process import StartFailed
 from embedded.banner import banner
 from embedded.runners_folder import runners_folder
 from gateway.journal import Journal, setup
+from plans import Plan
 from runner.host import Host
 from runner.launcher import ControlMissing, LaunchFailed
 from runner.packages import Packages
@@ -38,8 +39,12 @@ _PACKAGES_SECS = 45
 class Platform:
     """One run of the embedded platform."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, settings: Settings, known: Mapping[str, Plan], listener: socket.socket, environ: Mapping[str, str]
+    ) -> None:
+        """`known`: the plans of tenants, by name."""
         self._settings = settings
+        self._plans = known
         self._listener = listener
         self._environ = environ
         self._ready: str | None = "starting"
@@ -88,6 +93,7 @@ class Platform:
                 pools=host,
                 journal=journal,
                 inspect=Inspection(broker, settings.MAX_IMPORT_SECS),
+                plans=self._plans,
                 environment=lambda: packages.digest,
                 package_problem=lambda: packages.problem,
                 ready=lambda: self._ready,

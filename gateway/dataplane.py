@@ -26,7 +26,7 @@ from gateway.request.body import ClientGone, read_body
 from gateway.request.path import split
 from gateway.runtime_settings import RuntimeSettings
 from settings import Settings
-from store.contract import Status, Tenant
+from store.contract import Status, StoreUnavailable, Tenant
 
 _DIRECTORY: Final = frozenset({"__dir__", "__directory__"})
 _EVERY_METHOD: Final = ("GET", "HEAD", *METHODS[1:])
@@ -92,6 +92,8 @@ class DataPlane:
             answer = answers.bad_request(error)
         except (NotFound, Ambiguous, Broken) as error:
             answer = answers.unresolved(error, call)
+        except StoreUnavailable as error:  # of the tenant nothing is known
+            answer = answers.refused(503, f"the store is not available: {error}", ((b"retry-after", b"1"),))
         except ClientGone:
             return
         headers = answers.headers(answer, call, self._cors)

@@ -40,6 +40,7 @@ class _Event(msgspec.Struct, omit_defaults=True):
     message: str
     call: str = ""
     exception: str = ""
+    audit: dict[str, str] | None = None
 
 
 class _Access(msgspec.Struct):
@@ -166,6 +167,7 @@ class Journal(logging.Handler):
                     message[:MAX_TEXT],
                     str(getattr(record, "call", "")),
                     exception[-MAX_TRACEBACK:],
+                    getattr(record, "audit", None),
                 )
             )
         )

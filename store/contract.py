@@ -8,7 +8,7 @@ another process wrote, a kind that is shared gives within a second.
 from __future__ import annotations
 
 import enum
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -18,7 +18,7 @@ class StoreUnavailable(Exception):
 
 
 class Conflict(Exception):
-    """A unique key exists already; the message names it."""
+    """A unique key exists already, or what was to be changed was changed meanwhile; the message names it."""
 
 
 class Status(enum.StrEnum):
@@ -33,7 +33,28 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True):
     """Whoever owns modules besides the installation's admin. Its code is untrusted."""
 
     uuid: str
+    name: str = ""
+    """For people; no two tenants have the same, whatever its case. Empty: it has none."""
+    plan: str = "free"
+    """Name of its plan in `plans.toml`."""
     status: Status = Status.ENABLED
+    created: float = 0.0
+    """Unix time at which it was registered; 0 when that is not known."""
+    key: str = ""
+    """SHA-256 of its key to the control plane, in hexadecimal; empty: it has none. The key itself is nowhere."""
+
+
+class TenantChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a tenant is to be another; None stays."""
+
+    name: str | None = None
+    plan: str | None = None
+    status: Status | None = None
+    key: str | None = None
+
+
+UPLOADED: Final = "upload"
+"""The source of a module that is in no plugin folder."""
 
 
 class Module(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +67,7 @@ class Module(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     """Content address of its bundle."""
     source: str
-    """Where it came from: the path of the file or package folder."""
+    """Where it came from: the path of the file or package folder; `UPLOADED` when it came over the network."""
     environment: str
     """What else the report depends on: digest of the packages the owner's runners had."""
     report: bytes
@@ -78,11 +99,20 @@ class Store(Protocol):
     async def tenants(self) -> list[Tenant]:
         """All tenants, by UUID."""
 
-    async def add_tenant(self, tenant: Tenant) -> None:
-        """Registers a tenant. Raises Conflict when the UUID is registered."""
+    async def find_tenants(self, text: str, after: str, limit: int) -> list[Tenant]:
+        """The first `limit` tenants by UUID behind `after` whose UUID, or whose name whatever its case,
+        begins with `text`."""
 
-    async def set_status(self, uuid: str, status: Status) -> bool:
-        """Changes a tenant's status; False when there is no such tenant."""
+    async def add_tenant(self, tenant: Tenant) -> None:
+        """Registers a tenant. Raises Conflict when the UUID is registered or the name is another's."""
+
+    async def change_tenant(self, uuid: str, change: TenantChange) -> Tenant | None:
+        """Changes a tenant and gives it as it is then; None when there is no such tenant. Raises Conflict
+        when the name is another's."""
+
+    async def remove_tenant(self, uuid: str) -> bool:
+        """Forgets a tenant and all its modules; False when there is neither. Modules that somebody puts at
+        the same moment may stay: who puts modules of a tenant looks afterwards whether there still is one."""
 
     async def owners(self) -> list[str]:
         """UUIDs that own at least one module."""
@@ -97,10 +127,13 @@ class Store(Protocol):
         """Keeps a bundle and gives its digest; keeping it again changes nothing. A bundle that no
         module names may be forgotten after the next change of any module set."""
 
-    async def change_modules(self, owner: str, put: list[Module], remove: list[str]) -> ModuleSet:
+    async def change_modules(
+        self, owner: str, put: list[Module], remove: list[str], revision: int | None = None
+    ) -> ModuleSet:
         """Replaces or adds `put`, removes the names in `remove` that exist, in one step, and gives
         the new set under a new revision. With nothing to change the set and revision stay.
-        Raises ValueError when a bundle of `put` was not kept first or a module has another owner."""
+        Raises ValueError when a bundle of `put` was not kept first or a module has another owner, and
+        Conflict when the set is not at `revision`, if one is given; `modules` then gives the one it is at."""
 
     async def setting(self, name: str) -> str | None:
         """A run-time setting changed through the control plane."""

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from calls import bundle as bundles
-from store.contract import Conflict, Module, ModuleSet, Status, StoreUnavailable, Tenant
+from store import sqlite_tenants as tenants
+from store.cache import TENANTS_KEPT, Cache
+from store.contract import Conflict, Module, ModuleSet, StoreUnavailable, Tenant, TenantChange
 from store.sqlite_file import SqliteFile
 
 _T = TypeVar("_T")
@@ -42,6 +45,8 @@ class SqliteStore:
         self._file = SqliteFile(folder)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._closed = False
+        self._known_tenants: Cache[Tenant] = Cache(TENANTS_KEPT)
+        self._tenant_changes = 0
 
     async def open(self) -> None:
         """Takes the folder for this process and opens or makes the file. Once closed it stays closed.
@@ -59,24 +64,38 @@ class SqliteStore:
             self._thread.shutdown()
 
     async def tenant(self, uuid: str) -> Tenant | None:
-        """The tenant registered under this UUID."""
-        rows = await self._rows("SELECT uuid, status FROM tenant WHERE uuid = ?", uuid)
-        return Tenant(uuid=rows[0][0], status=Status(rows[0][1])) if rows else None
+        """The tenant registered under this UUID. One that was asked for before is answered from memory."""
+        self._require_open()
+        known = self._known_tenants.get(uuid)
+        if known is None:
+            changes = self._tenant_changes
+            known = await self._run(lambda: tenants.find(self._file.connection, uuid))
+            if known is not None and changes == self._tenant_changes:
+                self._known_tenants.put(uuid, known)
+        return known
 
     async def tenants(self) -> list[Tenant]:
         """All tenants, by UUID."""
-        rows = await self._rows("SELECT uuid, status FROM tenant ORDER BY uuid")
-        return [Tenant(uuid=uuid, status=Status(status)) for uuid, status in rows]
+        return await self._run(lambda: tenants.every(self._file.connection))
+
+    async def find_tenants(self, text: str, after: str, limit: int) -> list[Tenant]:
+        """The first `limit` tenants behind `after` whose UUID or name begins with `text`."""
+        return await self._run(lambda: tenants.search(self._file.connection, text, after, limit))
 
     async def add_tenant(self, tenant: Tenant) -> None:
-        """Registers a tenant. Raises Conflict when the UUID is registered."""
-        insert = "INSERT INTO tenant (uuid, status) VALUES (?, ?) ON CONFLICT DO NOTHING"
-        if not await self._change(insert, tenant.uuid, tenant.status.value):
-            raise Conflict(f"tenant {tenant.uuid} is registered already")
+        """Registers a tenant. Raises Conflict when the UUID is registered or the name is another's."""
+        with self._changing(tenant.uuid):
+            await self._step(lambda connection: tenants.add(connection, tenant))
 
-    async def set_status(self, uuid: str, status: Status) -> bool:
-        """Changes a tenant's status; False when there is no such tenant."""
-        return await self._change("UPDATE tenant SET status = ? WHERE uuid = ?", status.value, uuid)
+    async def change_tenant(self, uuid: str, change: TenantChange) -> Tenant | None:
+        """Changes a tenant; None when there is no such tenant. Raises Conflict when the name is another's."""
+        with self._changing(uuid):
+            return await self._step(lambda connection: tenants.change(connection, uuid, change))
+
+    async def remove_tenant(self, uuid: str) -> bool:
+        """Forgets a tenant and all its modules, in one step; False when there is neither."""
+        with self._changing(uuid):
+            return await self._step(lambda connection: _remove_tenant(connection, uuid))
 
     async def owners(self) -> list[str]:
         """UUIDs that own at least one module."""
@@ -93,16 +112,20 @@ class SqliteStore:
 
     async def put_bundle(self, data: bytes) -> str:
         """Keeps a bundle and gives its digest."""
-        return await self._run(lambda: self._put_bundle(data))
+        # In a hurry: it counts only once a module names it.
+        return await self._step(lambda connection: _put_bundle(connection, data), hurry=True)
 
-    async def change_modules(self, owner: str, put: list[Module], remove: list[str]) -> ModuleSet:
+    async def change_modules(
+        self, owner: str, put: list[Module], remove: list[str], revision: int | None = None
+    ) -> ModuleSet:
         """Puts and removes modules in one step; a name in both is put.
 
-        Raises ValueError when a bundle of `put` was not kept first or a module has another owner.
+        Raises ValueError when a bundle of `put` was not kept first or a module has another owner, and
+        Conflict when the set is not at `revision`.
         """
         if strangers := [module.name for module in put if module.owner != owner]:
             raise ValueError(f"not modules of {owner}: {', '.join(strangers)}")
-        return await self._run(lambda: self._change_modules(owner, put, remove))
+        return await self._step(lambda connection: _change_modules(connection, owner, put, set(remove), revision))
 
     async def setting(self, name: str) -> str | None:
         """A run-time setting."""
@@ -116,61 +139,84 @@ class SqliteStore:
     async def put_setting(self, name: str, value: str | None) -> None:
         """Keeps a run-time setting; None forgets it."""
         if value is None:
-            await self._change("DELETE FROM setting WHERE name = ?", name)
+            await self._write("DELETE FROM setting WHERE name = ?", name)
         else:
-            await self._change("INSERT OR REPLACE INTO setting (name, value) VALUES (?, ?)", name, value)
+            await self._write("INSERT OR REPLACE INTO setting (name, value) VALUES (?, ?)", name, value)
 
     async def _run(self, work: Callable[[], _T]) -> _T:
         """Does this on the store's thread. Raises StoreUnavailable for what SQLite or the disk refuses."""
-        if self._closed:
-            raise StoreUnavailable("the store is closed")
+        self._require_open()
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
         except (sqlite3.Error, OSError) as error:
             raise StoreUnavailable(self._file.explain(error)) from error
 
+    def _require_open(self) -> None:
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+
     async def _rows(self, query: str, *values: str) -> list[tuple[Any, ...]]:
         return await self._run(lambda: self._file.connection.execute(query, values).fetchall())
 
-    async def _change(self, query: str, *values: str) -> bool:
-        return await self._run(lambda: self._change_rows(query, values))
+    async def _write(self, query: str, *values: str) -> None:
+        await self._step(lambda connection: connection.execute(query, values).rowcount)
 
-    # On the store's own thread.
+    async def _step(self, work: Callable[[sqlite3.Connection], _T], *, hurry: bool = False) -> _T:
+        """Does this in a step of its own."""
 
-    def _change_rows(self, query: str, values: tuple[str, ...]) -> bool:
-        """Runs one statement in a step of its own; True when it changed something."""
-        with self._file.step() as connection:
-            return connection.execute(query, values).rowcount > 0
+        def step() -> _T:
+            with self._file.step(hurry=hurry) as connection:
+                return work(connection)
 
-    def _put_bundle(self, data: bytes) -> str:
-        digest = bundles.digest(data)
-        with self._file.step(hurry=True) as connection:  # it counts only once a module names it
-            (latest,) = connection.execute("SELECT coalesce(max(kept), 0) FROM bundle").fetchone()
-            known = connection.execute("UPDATE bundle SET kept = ? WHERE digest = ?", (latest + 1, digest)).rowcount
-            if not known:
-                connection.execute(
-                    "INSERT INTO bundle (digest, kept, data) VALUES (?, ?, ?)", (digest, latest + 1, data)
-                )
-        return digest
+        return await self._run(step)
 
-    def _change_modules(self, owner: str, put: list[Module], remove: list[str]) -> ModuleSet:
-        gone = set(remove)
-        with self._file.step() as connection:
-            before = _read_modules(connection, owner)
-            known = {module.name: module for module in before.modules}
-            wanted = {name: module for name, module in known.items() if name not in gone}
-            wanted |= {module.name: module for module in put}
-            if wanted == known:
-                return before
-            for name in known.keys() - wanted.keys():
-                connection.execute("DELETE FROM module WHERE owner = ? AND name = ?", (owner, name))
-            for name, module in wanted.items():
-                if known.get(name) != module:
-                    _write_module(connection, module)
-            revision = before.revision + 1
-            connection.execute("INSERT OR REPLACE INTO revision (owner, revision) VALUES (?, ?)", (owner, revision))
-            connection.execute(_FORGET_BUNDLES, (UNNAMED_KEPT, UNNAMED_KEPT_BYTES))
-            return _read_modules(connection, owner)
+    @contextmanager
+    def _changing(self, uuid: str) -> Iterator[None]:
+        """Around a change of a tenant: what was read before its end is not remembered after it."""
+        try:
+            yield
+        finally:
+            self._tenant_changes += 1
+            self._known_tenants.drop(uuid)
+
+
+# On the store's own thread.
+
+
+def _put_bundle(connection: sqlite3.Connection, data: bytes) -> str:
+    digest = bundles.digest(data)
+    (latest,) = connection.execute("SELECT coalesce(max(kept), 0) FROM bundle").fetchone()
+    known = connection.execute("UPDATE bundle SET kept = ? WHERE digest = ?", (latest + 1, digest)).rowcount
+    if not known:
+        connection.execute("INSERT INTO bundle (digest, kept, data) VALUES (?, ?, ?)", (digest, latest + 1, data))
+    return digest
+
+
+def _change_modules(
+    connection: sqlite3.Connection, owner: str, put: list[Module], gone: set[str], revision: int | None = None
+) -> ModuleSet:
+    before = _read_modules(connection, owner)
+    if revision not in (None, before.revision):
+        raise Conflict(f"the modules of {owner} were changed meanwhile")
+    known = {module.name: module for module in before.modules}
+    wanted = {name: module for name, module in known.items() if name not in gone}
+    wanted |= {module.name: module for module in put}
+    if wanted == known:
+        return before
+    for name in known.keys() - wanted.keys():
+        connection.execute("DELETE FROM module WHERE owner = ? AND name = ?", (owner, name))
+    for name, module in wanted.items():
+        if known.get(name) != module:
+            _write_module(connection, module)
+    connection.execute("INSERT OR REPLACE INTO revision (owner, revision) VALUES (?, ?)", (owner, before.revision + 1))
+    connection.execute(_FORGET_BUNDLES, (UNNAMED_KEPT, UNNAMED_KEPT_BYTES))
+    return _read_modules(connection, owner)
+
+
+def _remove_tenant(connection: sqlite3.Connection, uuid: str) -> bool:
+    names = {module.name for module in _read_modules(connection, uuid).modules}
+    _change_modules(connection, uuid, [], names)
+    return tenants.remove(connection, uuid) or bool(names)
 
 
 def _read_modules(connection: sqlite3.Connection, owner: str) -> ModuleSet:

@@ -12,15 +12,25 @@ from typing import Final
 
 from store.contract import StoreUnavailable
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the schema, kept in the file as `user_version`."""
 
 BUSY_SECS: Final = 5.0
 """How long a step waits for another program that has the file locked."""
 
+_TENANTS_OF_VERSION_2: Final = """
+ALTER TABLE tenant ADD COLUMN name TEXT NOT NULL DEFAULT '';
+ALTER TABLE tenant ADD COLUMN folded TEXT NOT NULL DEFAULT '';
+ALTER TABLE tenant ADD COLUMN plan TEXT NOT NULL DEFAULT 'free';
+ALTER TABLE tenant ADD COLUMN created REAL NOT NULL DEFAULT 0;
+ALTER TABLE tenant ADD COLUMN key TEXT NOT NULL DEFAULT '';
+CREATE UNIQUE INDEX tenant_folded ON tenant (folded) WHERE folded != '';
+"""
+
 _SCHEMA: Final = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE tenant (uuid TEXT PRIMARY KEY, status TEXT NOT NULL);
+{_TENANTS_OF_VERSION_2}
 CREATE TABLE bundle (digest TEXT PRIMARY KEY, kept INTEGER NOT NULL, data BLOB NOT NULL);
 CREATE INDEX bundle_kept ON bundle (kept);
 CREATE TABLE module (
@@ -31,6 +41,13 @@ CREATE TABLE module (
 CREATE INDEX module_digest ON module (digest);
 CREATE TABLE revision (owner TEXT PRIMARY KEY, revision INTEGER NOT NULL);
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+PRAGMA user_version = {VERSION};
+COMMIT;
+"""
+
+_FROM_1: Final = f"""
+BEGIN IMMEDIATE;
+{_TENANTS_OF_VERSION_2}
 PRAGMA user_version = {VERSION};
 COMMIT;
 """
@@ -152,8 +169,8 @@ class SqliteFile:
                     f"{self._path} was made by a newer Plugbay (its schema is {version}, this one knows {VERSION}): "
                     "update Plugbay or choose another DATA_DIR"
                 )
-            if version == 0:
-                connection.executescript(_SCHEMA)
+            if version < VERSION:
+                connection.executescript(_FROM_1 if version else _SCHEMA)
         except BaseException:
             connection.close()
             raise

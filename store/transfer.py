@@ -14,9 +14,10 @@ from typing import BinaryIO, Final
 import msgspec
 
 from calls import bundle as bundles
-from store.contract import Conflict, Module, Store, Tenant
+from store.contract import Conflict, Module, Store, Tenant, TenantChange
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+"""1 had of a tenant its UUID and status alone."""
 MAX_RECORD_BYTES: Final = 64 * 1024 * 1024
 """Bytes of one record; the largest is a bundle."""
 _BATCH: Final = 100
@@ -173,10 +174,12 @@ async def _put(store: Store, batch: list[Module]) -> None:
 
 
 async def _put_tenant(store: Store, tenant: Tenant) -> None:
+    change = TenantChange(name=tenant.name or None, plan=tenant.plan, status=tenant.status, key=tenant.key or None)
     try:
-        await store.add_tenant(tenant)
-    except Conflict:
-        await store.set_status(tenant.uuid, tenant.status)
+        if await store.change_tenant(tenant.uuid, change) is None:
+            await store.add_tenant(tenant)
+    except Conflict as error:
+        raise Interfered(f"tenant {tenant.uuid}: {error}; give one of them another name") from error
 
 
 def _records(file: BinaryIO) -> Iterator[Record]:

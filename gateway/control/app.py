@@ -6,9 +6,21 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
-from gateway.control import call_logs, documents, errors, health, modules, openapi, pools, run_time
+from gateway.control import (
+    call_logs,
+    documents,
+    errors,
+    health,
+    modules,
+    openapi,
+    pools,
+    run_time,
+    tenants,
+    uploads,
+)
 from gateway.control.answer import Answer
 from gateway.control.guard import MAX_BODY, Guard
+from gateway.control.keys import Keys
 from gateway.control.models import Problem
 from gateway.control.services import Services
 from gateway.page import Page
@@ -17,6 +29,7 @@ _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     status: {"model": Problem, "description": text}
     for status, text in {
         401: "The key is missing or wrong",
+        403: "The key is a tenant's, and this is not the tenant's own",
         404: "What is named does not exist",
         422: "The request is not valid; `errors` names each field",
         503: "Not now: see `Retry-After`",
@@ -45,8 +58,9 @@ def routes_alone() -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     errors.install(app)
-    for router in (modules.router, pools.router, run_time.router, call_logs.router):
+    for router in (modules.router, tenants.router, pools.router, run_time.router, call_logs.router):
         app.include_router(router, prefix="/api", responses=_PROBLEMS, max_body_size=MAX_BODY)
+    app.include_router(uploads.router, prefix="/api", responses=_PROBLEMS)  # its bodies have a bound of their own
     app.include_router(health.router)
     app.include_router(documents.router)
     return app
@@ -57,5 +71,6 @@ def create_control(services: Services) -> FastAPI:
     app = routes_alone()
     app.state.services = services
     app.state.page = Page()
-    app.add_middleware(Guard, key=services.settings.ADMIN_KEY)
+    keys = Keys(services.admin, services.settings.ADMIN_KEY, services.store)
+    app.add_middleware(Guard, keys=keys, max_upload=services.settings.MAX_SOURCE_BYTES)
     return app

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.control import models
 from gateway.control.answer import encode
 from gateway.control.errors import Rejected
-from gateway.control.services import Services, Wired
+from gateway.control.services import Services, Who, Wired
 from gateway.logs import Follower, TooManyFollowers
 
 router: Final = APIRouter(tags=["logs"])
@@ -46,12 +46,14 @@ async def _lines(follower: Follower) -> AsyncIterator[bytes]:
 
 
 @router.get("/logs", summary="Read what functions printed", response_model=models.LogRecords, responses={200: STREAM})
-async def read_logs(services: Wired, query: Annotated[models.LogsQuery, Query()]) -> models.LogRecords | FollowResponse:
+async def read_logs(
+    services: Wired, who: Who, query: Annotated[models.LogsQuery, Query()]
+) -> models.LogRecords | FollowResponse:
     """Records of calls that printed something or failed, the newest first. What is kept is bounded by
-    LOGS_KEPT_BYTES, the oldest going first, and does not outlive the process."""
+    LOGS_KEPT_BYTES, the oldest going first, and does not outlive the process. A tenant's key shows its own."""
     if query.follow:
-        return _follow(services, query)
-    found = services.logs.select(services.admin, query.module, query.call, query.limit + 1, query.cursor)
+        return _follow(services, who.owner, query)
+    found = services.logs.select(who.owner, query.module, query.call, query.limit + 1, query.cursor)
     page = found[: query.limit]
     return models.LogRecords(
         records=[models.LogRecord.model_validate(record) for record in page],
@@ -59,11 +61,11 @@ async def read_logs(services: Wired, query: Annotated[models.LogsQuery, Query()]
     )
 
 
-def _follow(services: Services, query: models.LogsQuery) -> FollowResponse:
+def _follow(services: Services, owner: str, query: models.LogsQuery) -> FollowResponse:
     for field in ("call", "cursor"):
         if getattr(query, field) is not None:
             raise Rejected(422, f"{field} names what was, follow waits for what comes: give one of them.", field=field)
     try:
-        return FollowResponse(services.logs.follow(services.admin, query.module, query.limit))
+        return FollowResponse(services.logs.follow(owner, query.module, query.limit))
     except TooManyFollowers as error:
         raise Rejected(503, f"{error}.", field="follow", retry_after=10) from error

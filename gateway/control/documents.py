@@ -38,7 +38,7 @@ async def start_page(request: Request, services: Wired, query: Annotated[StartPa
     page: Page = request.app.state.page
     host = request.headers.get("host", "")
     here = host if _AUTHORITY.fullmatch(host) else f"localhost:{services.settings.GATEWAY_PORT}"
-    html = page.html(services.view(), f"{request.url.scheme}://{here}", query.module)
+    html = page.html(services.view(services.admin), f"{request.url.scheme}://{here}", query.module)
     if html is None:
         raise Rejected(404, f"There is no module {query.module}.", field="module")
     return HTMLResponse(html)

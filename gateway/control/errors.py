@@ -29,14 +29,14 @@ class Rejected(Exception):
         self.headers = {"Retry-After": str(retry_after)} if retry_after else {}
 
 
-def problem(status: int, summary: str, *, field: str, headers: Mapping[str, str] | None = None) -> Response:
+def problem(status: int, summary: str, *, field: str, headers: Mapping[str, str] | None = None) -> Answer:
     """An answer that says what is wrong with one field."""
     return _problems(status, summary, [(field, summary)], headers)
 
 
 def _problems(
     status: int, summary: str, problems: Sequence[tuple[str, str]], headers: Mapping[str, str] | None = None
-) -> Response:
+) -> Answer:
     errors = [{"field": field, "problem": text} for field, text in problems]
     return Answer({"status": summary, "errors": errors}, status, headers)
 
@@ -80,8 +80,13 @@ def _allowed(request: Request) -> list[str]:
     ]
 
 
-async def _store_away(_: Request, error: Exception) -> Response:
+def store_away(error: StoreUnavailable) -> Answer:
+    """The answer while nothing can be read or written."""
     return problem(503, f"The store is not available: {error}", field="store", headers={"Retry-After": "1"})
+
+
+async def _store_away(_: Request, error: Exception) -> Response:
+    return store_away(cast(StoreUnavailable, error))
 
 
 async def _defect(_: Request, __: Exception) -> Response:

@@ -37,7 +37,7 @@ class PlatformCollector(Collector):
         services = self._services
         yield from _calls(services.metrics)
         yield from _pools(services.pools.pools())
-        modules = services.view().modules.values()
+        modules = services.view(services.admin).modules.values()
         yield _gauge("modules", "Modules that serve.", sum(not module.broken for module in modules))
         yield _gauge(
             "modules_failing",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import hmac
+import re
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.control.errors import problem
+from gateway.control.answer import Answer
+from gateway.control.errors import problem, store_away
+from gateway.control.keys import Keys, Principal
+from store.contract import StoreUnavailable
 
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -27,17 +30,24 @@ ANSWER_HEADERS: Final = {
     "cache-control": "no-store",
 }
 
+PRINCIPAL: Final = "plugbay.principal"
+"""Where in the scope of a request stands who sent it."""
+
+_UPLOAD: Final = re.compile(rb"/api/tenants/[^/]+/modules/[^/]+/?")
+
 
 class Guard:
-    """Lets only the holder of the admin's key near `/api`, before anything of the request is read.
+    """Lets only holders of a key near `/api`, before anything of the request is read, and tenants only to
+    what is their own.
 
     Whatever looks like `/api` once decoded, in any case and behind any slashes, needs the key, even
-    where nothing is routed: no spelling of a path tells a stranger more than 401.
+    where nothing is routed: no spelling of a path tells a stranger more than 401, or a tenant more than 403.
     """
 
-    def __init__(self, app: ASGIApp, key: str) -> None:
+    def __init__(self, app: ASGIApp, keys: Keys, max_upload: int) -> None:
         self._app = app
-        self._key = key.encode()
+        self._keys = keys
+        self._max_upload = max_upload
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -51,28 +61,53 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        path = unquote_to_bytes(scope["raw_path"])
-        if b"/api" in path.lower() and not self._admitted(scope["headers"]):
-            refusal = problem(
-                401,
-                "The control plane takes Authorization: Bearer with the admin's key.",
-                field="Authorization",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
+        refusal = await self._refusal(scope)
+        if refusal is None:
+            await self._app(_plain(scope), receive, answer)
+        else:
             await refusal(scope, receive, answer)
-            return
-        if path != scope["raw_path"] or b"//" in path or b"/." in path:
-            await problem(404, "There is nothing at this path.", field="path")(scope, receive, answer)
-            return
-        if _declared_length(scope) > MAX_BODY:
-            await problem(413, f"A body has at most {MAX_BODY} bytes.", field="body")(scope, receive, answer)
-            return
-        await self._app(_plain(scope), receive, answer)
 
-    def _admitted(self, headers: list[tuple[bytes, bytes]]) -> bool:
-        given = [value for name, value in headers if name == b"authorization"]
-        scheme, _, token = given[0].partition(b" ") if len(given) == 1 else (b"", b"", b"")
-        return hmac.compare_digest(token, self._key) and scheme.lower() == b"bearer"
+    async def _refusal(self, scope: Scope) -> Answer | None:
+        """Why the request is not let through; None when it is."""
+        path = unquote_to_bytes(scope["raw_path"])
+        if b"/api" in path.lower():
+            try:
+                principal = await self._keys.holder(scope["headers"])
+            except StoreUnavailable as error:
+                return store_away(error)
+            if principal is None:
+                return problem(
+                    401,
+                    "The control plane takes Authorization: Bearer with the admin's key, or a tenant's.",
+                    field="Authorization",
+                    headers={"WWW-Authenticate": "Bearer"},
+                )
+            if not _may(principal, scope["method"], scope["raw_path"]):
+                if not principal.enabled:
+                    return problem(403, f"tenant {principal.owner} is disabled", field="Authorization")
+                return problem(403, "This takes the admin's key.", field="Authorization")
+            scope[PRINCIPAL] = principal
+        if path != scope["raw_path"] or b"//" in path or b"/." in path:
+            return problem(404, "There is nothing at this path.", field="path")
+        most = self._max_upload if scope["method"] == "PUT" and _UPLOAD.fullmatch(path) else MAX_BODY
+        if _declared_length(scope) > most:
+            return problem(413, f"A body has at most {most} bytes.", field="body")
+        return None
+
+
+def _may(principal: Principal, method: str, raw_path: bytes) -> bool:
+    """Whether somebody may ask for this at all: a tenant for what is its own, and nothing else."""
+    if principal.admin:
+        return True
+    if not principal.enabled:
+        return False
+    own = rb"/api/tenants/%b" % principal.owner.encode()
+    paths = {
+        "GET": rb"/api/(modules(/[^/]+)?|endpoints|logs)/?|%b(/modules)?/?" % own,
+        "PUT": rb"%b/modules/[^/]+/?" % own,
+    }
+    paths["HEAD"], paths["DELETE"] = paths["GET"], paths["PUT"]
+    return method in paths and re.fullmatch(paths[method], raw_path) is not None
 
 
 def _declared_length(scope: Scope) -> int:

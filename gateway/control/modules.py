@@ -1,4 +1,4 @@
-"""`/api/modules` and `/api/endpoints`: what the admin has, and what is wrong with it."""
+"""`/api/modules` and `/api/endpoints`: what whoever asks has, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from catalogue import report
 from catalogue.view import ModuleView, Problem, View
 from gateway.control import models
 from gateway.control.errors import Rejected
-from gateway.control.services import Wired
+from gateway.control.services import Who, Wired
 
 router: Final = APIRouter(tags=["modules"])
 
@@ -20,48 +20,62 @@ Key = tuple[str, str, str]
 
 
 @router.get("/modules", summary="List the modules")
-async def list_modules(services: Wired, query: Annotated[models.ModulesQuery, Query()]) -> models.Modules:
-    """All modules by name: those that serve, and those that never could, with the reason."""
-    found = _by_name(services.view())
-    names = sorted(name for name in found if query.cursor is None or name > query.cursor)
-    page = names[: query.limit]
-    return models.Modules(
-        modules=[models.Module.model_validate(found[name]) for name in page],
-        next=page[-1] if len(names) > query.limit else None,
-    )
+async def list_modules(services: Wired, who: Who, query: Annotated[models.ModulesQuery, Query()]) -> models.Modules:
+    """All modules by name: those that serve, and those that never could, with the reason. A tenant's key shows its own."""
+    return page(services.view(who.owner), query)
 
 
 @router.get("/modules/{name}", summary="See one module")
 async def see_module(
     services: Wired,
+    who: Who,
     name: Annotated[str, Path(description="Its name, not its alias", examples=["hello"])],
     _: Annotated[models.NoQuery, Query()],
 ) -> models.ModuleDetail:
     """One module with its documentation."""
-    found = _by_name(services.view()).get(name)
+    found = _by_name(services.view(who.owner)).get(name)
     if found is None:
         raise Rejected(404, f"There is no module {name}.", field="name")
     return found
 
 
 @router.get("/endpoints", summary="List the endpoints")
-async def list_endpoints(services: Wired, query: Annotated[models.EndpointsQuery, Query()]) -> models.Endpoints:
-    """All exposed functions, by module and API."""
-    modules = services.view().modules
-    if query.module is not None and query.module not in modules:
+async def list_endpoints(
+    services: Wired, who: Who, query: Annotated[models.EndpointsQuery, Query()]
+) -> models.Endpoints:
+    """All exposed functions, by module and API. A tenant's key shows its own."""
+    view = services.view(who.owner)
+    if query.module is not None and query.module not in view.modules:
         raise Rejected(404, f"There is no module {query.module}.", field="module")
+    return endpoints_page(view, query, "" if who.admin else f"{who.owner}/")
+
+
+def page(view: View, query: models.ModulesQuery) -> models.Modules:
+    """One page of an owner's modules."""
+    found = _by_name(view)
+    names = sorted(name for name in found if query.cursor is None or name > query.cursor)
+    shown = names[: query.limit]
+    return models.Modules(
+        modules=[models.Module.model_validate(found[name]) for name in shown],
+        next=shown[-1] if len(names) > query.limit else None,
+    )
+
+
+def endpoints_page(view: View, query: models.EndpointsQuery, prefix: str) -> models.Endpoints:
+    """One page of an owner's endpoints; `prefix` stands before the module in their paths."""
+    modules = view.modules
     shown = modules.values() if query.module is None else [modules[query.module]]
     after = tuple(query.cursor.split("/")) if query.cursor else ("", "", "")
-    page: list[models.Endpoint] = []
+    found: list[models.Endpoint] = []
     last: Key | None = None
     for key, endpoint in _endpoints(sorted(shown, key=lambda module: module.name)):
         if key <= after:
             continue
-        if len(page) == query.limit and last is not None:
-            return models.Endpoints(endpoints=page, next="/".join(last))
-        page.append(_shown_endpoint(key[0], endpoint))
+        if len(found) == query.limit and last is not None:
+            return models.Endpoints(endpoints=found, next="/".join(last))
+        found.append(_shown_endpoint(prefix + key[0], key[0], endpoint))
         last = key
-    return models.Endpoints(endpoints=page, next=None)
+    return models.Endpoints(endpoints=found, next=None)
 
 
 def _endpoints(modules: list[ModuleView]) -> Iterator[tuple[Key, report.Endpoint]]:
@@ -70,12 +84,12 @@ def _endpoints(modules: list[ModuleView]) -> Iterator[tuple[Key, report.Endpoint
         yield from sorted(keyed, key=lambda pair: pair[0])
 
 
-def _shown_endpoint(module: str, endpoint: report.Endpoint) -> models.Endpoint:
+def _shown_endpoint(place: str, module: str, endpoint: report.Endpoint) -> models.Endpoint:
     return models.Endpoint(
         module=module,
         api=endpoint.api,
         methods=list(endpoint.methods),
-        path=f"/rest/services/{module}/{endpoint.api}/",
+        path=f"/rest/services/{place}/{endpoint.api}/",
         function=endpoint.function,
         doc=endpoint.doc,
         concurrent=endpoint.concurrent,
@@ -88,10 +102,11 @@ def _shown_endpoint(module: str, endpoint: report.Endpoint) -> models.Endpoint:
 def _by_name(view: View) -> dict[str, models.ModuleDetail]:
     """Every module of the view, and everything else that should have become one."""
     failed = {problem.module: _failed(problem) for problem in view.problems}
-    return failed | {module.name: _shown_module(module) for module in view.modules.values()}
+    return failed | {module.name: shown_module(module) for module in view.modules.values()}
 
 
-def _shown_module(module: ModuleView) -> models.ModuleDetail:
+def shown_module(module: ModuleView) -> models.ModuleDetail:
+    """One module that serves, or that never could."""
     return models.ModuleDetail(
         name=module.name,
         alias=module.alias,

@@ -21,7 +21,7 @@ Plugbay turns Python functions into REST endpoints and runs them in processes of
 
 * **Data plane**, `/rest/services/…`: calls your functions. Which there are, `/rest/services/__dir__/` says.
 * **Control plane**, `/api/…`: shows and changes what runs. Takes `Authorization: Bearer` with the admin's
-  key (`ADMIN_KEY` in `.env.local`).
+  key (`ADMIN_KEY` in `.env.local`), or with a tenant's for what is its own.
 
 Every error of the control plane is `{"status": "…", "errors": [{"field": "…", "problem": "…"}]}`.
 """
@@ -29,6 +29,7 @@ Every error of the control plane is `{"status": "…", "errors": [{"field": "…
 TAGS: Final = [
     {"name": "calls", "description": "The data plane"},
     {"name": "modules", "description": "What is plugged in, and what is wrong with it"},
+    {"name": "tenants", "description": "Who there is besides the admin, and the modules they upload"},
     {"name": "pools", "description": "The processes that run calls"},
     {"name": "settings", "description": "What may change while the platform runs"},
     {"name": "logs", "description": "What functions printed"},
@@ -91,7 +92,11 @@ def document(app: FastAPI) -> dict[str, Any]:
         title="Plugbay", version=version, description=DESCRIPTION, routes=app.routes, tags=TAGS, openapi_version=VERSION
     )
     made["components"]["securitySchemes"] = {
-        "key": {"type": "http", "scheme": "bearer", "description": "The admin's key: `ADMIN_KEY` in `.env.local`"}
+        "key": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "The admin's key, `ADMIN_KEY` in `.env.local`, or a tenant's",
+        }
     }
     for path, operations in made["paths"].items():
         if path.startswith("/api/"):

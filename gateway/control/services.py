@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 
 from calls.pools import PoolControl
+from catalogue.uploads import Uploads
 from catalogue.view import View
+from gateway.control.guard import PRINCIPAL
+from gateway.control.keys import Principal
 from gateway.logs import CallLogs
 from gateway.metrics import Metrics
 from gateway.runtime_settings import RuntimeSettings
 from settings import Settings
+from store.contract import Tenant, TenantChange
 
 
 class Catalogue(Protocol):
@@ -22,6 +26,32 @@ class Catalogue(Protocol):
     def view(self, owner: str) -> View | None:
         """The owner's modules now, the same object until one of them changes; None when it never had any."""
 
+    def follow(self, owner: str) -> None:
+        """This tenant was registered, changed or removed: its modules serve or stop within a second."""
+
+    @property
+    def uploads(self) -> Uploads:
+        """The modules that come over the network."""
+
+
+class Tenants(Protocol):
+    """What of the store the control plane reads and changes."""
+
+    async def tenant(self, uuid: str) -> Tenant | None:
+        """See Store."""
+
+    async def find_tenants(self, text: str, after: str, limit: int) -> list[Tenant]:
+        """See Store."""
+
+    async def add_tenant(self, tenant: Tenant) -> None:
+        """See Store."""
+
+    async def change_tenant(self, uuid: str, change: TenantChange) -> Tenant | None:
+        """See Store."""
+
+    async def remove_tenant(self, uuid: str) -> bool:
+        """See Store."""
+
 
 @dataclass(frozen=True)
 class Services:
@@ -29,6 +59,9 @@ class Services:
 
     settings: Settings
     catalogue: Catalogue
+    store: Tenants
+    plans: Collection[str]
+    """Names of the plans that a tenant may have."""
     pools: PoolControl
     logs: CallLogs
     metrics: Metrics
@@ -41,9 +74,9 @@ class Services:
         """UUID of the owner that the admin's key speaks for."""
         return str(self.settings.ADMIN_UUID)
 
-    def view(self) -> View:
-        """The admin's modules now."""
-        return self.catalogue.view(self.admin) or View(self.admin, 0)
+    def view(self, owner: str) -> View:
+        """The owner's modules now."""
+        return self.catalogue.view(owner) or View(owner, 0)
 
 
 async def _services(request: Request) -> Services:
@@ -53,3 +86,13 @@ async def _services(request: Request) -> Services:
 
 
 Wired = Annotated[Services, Depends(_services)]
+
+
+async def _principal(request: Request) -> Principal:
+    principal = request.scope[PRINCIPAL]
+    assert isinstance(principal, Principal)
+    return principal
+
+
+Who = Annotated[Principal, Depends(_principal)]
+"""Whoever sent the request; its modules, endpoints and logs are what it sees."""

@@ -36,6 +36,8 @@ CLOSE_SECS: Final = 1.0
 """The same for disconnecting."""
 BULK_SECS: Final = 20.0
 """The same for requests that carry bundles or many modules."""
+REMOVED_SECS: Final = 30 * 24 * 3600
+"""How long a tenant that was removed leaves a mark, so that every process is told."""
 
 
 class Names(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +77,7 @@ class Database:
 
     @property
     def tenants(self) -> AsyncCollection[Document]:
-        """One document per tenant."""
+        """One document per tenant, and, for a while, one without its fields per tenant that was removed."""
         return self.database[self._names.tenant]
 
     @property
@@ -230,6 +232,8 @@ class Database:
                 f"the database {self._names.database} was made by a newer Plugbay (its documents are of version "
                 f"{found['version']}, this one knows {VERSION}): update Plugbay or choose another MONGO_DATABASE"
             )
+        await self.tenants.create_index(["folded"], unique=True, sparse=True)
+        await self.tenants.create_index(["removed"], expireAfterSeconds=REMOVED_SECS)
         for watched in (self.tenants, self.sets, self.settings):
             await watched.create_index([("changed", DESCENDING), ("revision", DESCENDING)])
         # These have all that a sweep asks for, so that it reads no bundle and no report.

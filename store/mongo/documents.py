@@ -11,8 +11,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from store.contract import Module, Tenant
+from store.contract import Module, Tenant, TenantChange
 from store.mongo.database import Document
+from store.tenant_search import folded
 
 MAX_RECORD_BYTES: Final = 15 * 1024 * 1024
 """Bytes of one module's record; MongoDB takes documents of 16 MiB."""
@@ -58,14 +59,20 @@ def read_head(document: Document) -> Head:
     return msgspec.convert(document, Head)
 
 
-def tenant_fields(tenant: Tenant) -> Document:
-    """What is kept of a tenant besides its UUID. Raises msgspec.ValidationError when a field is not what it should be."""
+TENANT_FIELDS: Final = ("name", "folded", "plan", "status", "created", "key")
+"""What is kept of a tenant besides its UUID. `folded` is missing where there is no name, for its index is unique."""
+
+
+def tenant_fields(tenant: Tenant | TenantChange) -> Document:
+    """What is to be kept of a tenant. Raises msgspec.ValidationError when a field is not what it should be."""
     fields = msgspec.to_builtins(tenant, builtin_types=(bytes,))
-    msgspec.convert(fields, Tenant)
-    del fields["uuid"]
-    return dict(fields)
+    msgspec.convert(fields, type(tenant))
+    kept = {name: value for name, value in fields.items() if name != "uuid" and value is not None}
+    return kept | ({"folded": folded(kept["name"])} if kept.get("name") else {})
 
 
-def read_tenant(document: Document) -> Tenant:
-    """The tenant of a document. Raises msgspec.ValidationError."""
+def read_tenant(document: Document) -> Tenant | None:
+    """The tenant of a document; None of one that was removed. Raises msgspec.ValidationError."""
+    if "removed" in document:
+        return None
     return msgspec.convert(document | {"uuid": document["_id"]}, Tenant)

@@ -16,7 +16,7 @@ import msgspec
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from store.contract import ModuleSet, StoreUnavailable
+from store.contract import Conflict, ModuleSet, StoreUnavailable
 from store.mongo.bundles import Bundles
 from store.mongo.database import Database
 from store.mongo.documents import Head, Record, read_head, read_record
@@ -59,14 +59,19 @@ class ModuleSets:
             await _pause(attempt)
         raise _contended(owner)
 
-    async def change(self, owner: str, put: list[Record], remove: list[str], known: Held | None) -> tuple[Held, bool]:
+    async def change(
+        self, owner: str, put: list[Record], remove: list[str], known: Held | None, revision: int | None
+    ) -> tuple[Held, bool]:
         """One step as the contract has it, and whether it changed anything.
 
-        `known` spares reading what has not changed since. Raises ValueError when a bundle was not kept.
+        `known` spares reading what has not changed since. Raises ValueError when a bundle was not kept, and
+        Conflict when the set is not at `revision`.
         """
         gone = set(remove)
         for attempt in range(_ATTEMPTS):
             head = await self._head(owner)
+            if revision not in (None, head.revision):
+                raise Conflict(f"the modules of {owner} were changed meanwhile")
             fresh = known and known.modules.revision == head.revision
             before = known if fresh else await self._of(owner, head)
             if before is not None:

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
 from pymongo import ReturnDocument
-from pymongo.errors import DuplicateKeyError
 
-from store.contract import Conflict, Module, ModuleSet, Status, Tenant
+from store.cache import Cache
+from store.contract import Conflict, Module, ModuleSet, Tenant, TenantChange
 from store.mongo.bundles import Bundles
-from store.mongo.cache import Cache
 from store.mongo.database import Database, Document, Names
-from store.mongo.documents import read_tenant, record, tenant_fields, text
+from store.mongo.documents import record, text
 from store.mongo.module_sets import Held, ModuleSets
 from store.mongo.sweep import Sweep
+from store.mongo.tenants import Tenants
 from store.mongo.watch import Change, Watch, What
 
 log = logging.getLogger("plugbay.store")
 
-TENANTS_KEPT: Final = 10_000
-"""Tenants kept in memory."""
 MODULES_KEPT_BYTES: Final = 64 * 1024 * 1024
 """Module sets kept in memory, together."""
 BUNDLES_KEPT_BYTES: Final = 64 * 1024 * 1024
@@ -32,8 +28,7 @@ BUNDLES_KEPT_BYTES: Final = 64 * 1024 * 1024
 _MODULE_BYTES: Final = 2000
 """What a module counts for besides its report."""
 
-_CHANGED: Final[Document] = {"$currentDate": {"changed": True}}
-_CHANGED_AGAIN: Final[Document] = _CHANGED | {"$inc": {"revision": 1}}
+_CHANGED_AGAIN: Final[Document] = {"$currentDate": {"changed": True}, "$inc": {"revision": 1}}
 
 
 class MongoStore:
@@ -51,9 +46,9 @@ class MongoStore:
         self._sets = ModuleSets(self._database, self._bundles)
         self._sweep = Sweep(self._database)
         self._watch = Watch(self._database, self._changed)
+        self._tenants = Tenants(self._database, self._watch)
         self._watching: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()
-        self._known_tenants: Cache[Tenant] = Cache(TENANTS_KEPT)
         self._known_sets: Cache[Held] = Cache(MODULES_KEPT_BYTES)
         self._known_bundles: Cache[bytes] = Cache(BUNDLES_KEPT_BYTES)
 
@@ -76,46 +71,32 @@ class MongoStore:
 
     async def tenant(self, uuid: str) -> Tenant | None:
         """The tenant registered under this UUID."""
-        self._database.require_open()
-        known = self._known_tenants.get(text(uuid, "the UUID"))
-        if known is not None:
-            return known
-        with self._database.operation():
-            document = await self._database.tenants.find_one({"_id": uuid})
-            return None if document is None else self._know_tenant(document)
+        return await self._tenants.get(uuid)
 
     async def tenants(self) -> list[Tenant]:
         """All tenants, by UUID. They are not all known: raises StoreUnavailable while the database is away."""
-        with self._database.operation():
-            return [read_tenant(document) async for document in self._database.tenants.find().sort("_id")]
+        return await self._tenants.every()
+
+    async def find_tenants(self, text: str, after: str, limit: int) -> list[Tenant]:
+        """The first `limit` tenants behind `after` whose UUID or name begins with `text`. Raises as `tenants`."""
+        return await self._tenants.search(text, after, limit)
 
     async def add_tenant(self, tenant: Tenant) -> None:
-        """Registers a tenant. Raises Conflict when the UUID is registered."""
-        uuid, fields = tenant.uuid, tenant_fields(tenant)
-        with self._database.operation(), self._watch.own(Change(What.TENANT, uuid)) as wrote:
-            try:
-                # Matches nothing, so it inserts, unless the UUID is there.
-                await self._database.tenants.update_one(
-                    {"_id": uuid, "revision": 0}, {"$set": fields} | _CHANGED_AGAIN, upsert=True
-                )
-            except DuplicateKeyError as error:
-                raise Conflict(f"tenant {uuid} is registered already") from error
-            wrote(1)
-            self._know_tenant(fields | {"_id": uuid, "revision": 1})
+        """Registers a tenant. Raises Conflict when the UUID is registered or the name is another's."""
+        await self._tenants.add(tenant)
 
-    async def set_status(self, uuid: str, status: Status) -> bool:
-        """Changes a tenant's status; False when there is no such tenant."""
-        text(uuid, "the UUID")
-        changes = {"$set": {"status": Status(status).value}} | _CHANGED_AGAIN
-        with self._database.operation(), self._watch.own(Change(What.TENANT, uuid)) as wrote:
-            document = await self._database.tenants.find_one_and_update(
-                {"_id": uuid}, changes, return_document=ReturnDocument.AFTER
-            )
-            if document is None:
-                return False
-            wrote(document["revision"])
-            self._know_tenant(document)
-            return True
+    async def change_tenant(self, uuid: str, change: TenantChange) -> Tenant | None:
+        """Changes a tenant; None when there is no such tenant. Raises Conflict when the name is another's."""
+        return await self._tenants.change(uuid, change)
+
+    async def remove_tenant(self, uuid: str) -> bool:
+        """Forgets a tenant, then its modules; False when there is neither."""
+        removed = await self._tenants.remove(uuid)
+        self._known_sets.drop(uuid)
+        names = [module.name for module in (await self.modules(uuid)).modules]
+        if names:
+            await self.change_modules(uuid, [], names)
+        return removed or bool(names)
 
     async def owners(self) -> list[str]:
         """UUIDs that own at least one module. Raises StoreUnavailable while the database is away."""
@@ -151,10 +132,13 @@ class MongoStore:
             await self._sweep.when_due()
             return digest
 
-    async def change_modules(self, owner: str, put: list[Module], remove: list[str]) -> ModuleSet:
+    async def change_modules(
+        self, owner: str, put: list[Module], remove: list[str], revision: int | None = None
+    ) -> ModuleSet:
         """Puts and removes modules in one step; a name in both is put.
 
-        Raises ValueError when a bundle of `put` was not kept first or a module has another owner.
+        Raises ValueError when a bundle of `put` was not kept first or a module has another owner, and
+        Conflict when the set is not at `revision`.
         """
         text(owner, "the owner")
         if strangers := [module.name for module in put if module.owner != owner]:
@@ -164,7 +148,12 @@ class MongoStore:
             async with self._changing:  # against others it is the revision that decides
                 self._database.require_present()
                 with self._watch.own(Change(What.MODULES, owner)) as wrote:
-                    held, changed = await self._sets.change(owner, records, remove, self._known_sets.get(owner))
+                    known = self._known_sets.get(owner)
+                    try:
+                        held, changed = await self._sets.change(owner, records, remove, known, revision)
+                    except Conflict:
+                        self._known_sets.drop(owner)
+                        raise
                     if changed:
                         wrote(held.modules.revision)
                     self._know_set(held)
@@ -201,12 +190,6 @@ class MongoStore:
             if document is not None:
                 wrote(document["revision"])
 
-    def _know_tenant(self, document: Document) -> Tenant:
-        tenant = read_tenant(document)
-        if self._watch.is_latest(Change(What.TENANT, tenant.uuid), document.get("revision", 0)):
-            self._known_tenants.put(tenant.uuid, tenant)
-        return tenant
-
     def _know_set(self, held: Held) -> None:
         modules = held.modules
         if modules.revision and self._watch.is_latest(Change(What.MODULES, modules.owner), modules.revision):
@@ -216,10 +199,8 @@ class MongoStore:
     def _changed(self, change: Change, document: Document) -> None:
         if change.what is What.MODULES:
             self._known_sets.drop(change.key)
-        elif change.what is What.TENANT and self._known_tenants.get(change.key):
-            self._known_tenants.drop(change.key)
-            with contextlib.suppress(msgspec.ValidationError):  # who asks for the tenant is told
-                self._know_tenant(document)
+        elif change.what is What.TENANT:
+            self._tenants.changed(document)
         for tell in self.on_change:
             tell(change)
 

@@ -163,7 +163,12 @@ class Installation:
 
     async def start(self, **limits: int) -> None:
         """Starts the store, the runner and the catalogue."""
-        bounds = {"max_source_bytes": 256 * 1024, "max_bundle_bytes": 1024 * 1024, "max_modules": 2000} | limits
+        bounds = {
+            "max_source_bytes": 256 * 1024,
+            "max_bundle_bytes": 1024 * 1024,
+            "max_modules": 2000,
+            "max_tenant_modules": 5,
+        }
         self.store = SqliteStore(self.data)
         await self.store.open()
         self.runner = Runner(self.store, self.scratch, self._importer)
@@ -173,7 +178,7 @@ class Installation:
             store=self.store,
             inspect=self.runner.inspect,
             environment=lambda: self.environment,
-            **bounds,
+            **(bounds | limits),
         )
         self.catalogue.on_change.append(self._revised)
         await self.catalogue.start()

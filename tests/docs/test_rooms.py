@@ -23,7 +23,7 @@ IMPORTS: dict[str, set[str]] = {
         *("calls", "catalogue", "gateway", "gateway/control"),
         *("plans", "runner", "runner/worker", "settings", "store"),
     },
-    "embedded": {"calls", "catalogue", "deploy", "gateway", "runner", "runner/worker", "settings", "store"},
+    "embedded": {"calls", "catalogue", "deploy", "gateway", "plans", "runner", "runner/worker", "settings", "store"},
     "plans": {"settings"},
     "settings": set(),
 }
@@ -36,8 +36,8 @@ WIRING = {"cli", "deploy", "embedded"}
 
 def files() -> Iterator[tuple[str, Path]]:
     """Each source file with the room it is in: the innermost that the table has."""
-    for file in FILES:
-        yield file, ROOT / f"{file}.py"
+    for name in FILES:
+        yield name, ROOT / f"{name}.py"
     for top in {room.partition("/")[0] for room in IMPORTS} - FILES:
         for file in (ROOT / top).rglob("*.py"):
             folder = file.parent.relative_to(ROOT).as_posix()

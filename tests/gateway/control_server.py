@@ -17,6 +17,7 @@ import uvicorn
 
 from calls.pools import PoolStatus, PoolsUnavailable, RunnerStatus, UnknownPool
 from catalogue.report import Endpoint, Parameter, Report
+from catalogue.uploads import Uploads
 from catalogue.view import ModuleView, Problem, Skipped, View
 from gateway.control.app import create_control
 from gateway.control.services import Services
@@ -48,6 +49,13 @@ class Views:
 
     def view(self, owner: str) -> View:
         return self.current if owner == self.current.owner else View(owner, 0)
+
+    def follow(self, owner: str) -> None:
+        """No folder says anything about tenants here."""
+
+    @property
+    def uploads(self) -> Uploads:
+        raise AssertionError("nothing is uploaded to this catalogue")
 
 
 class TwoPools:
@@ -203,6 +211,8 @@ async def serving(folder: Path) -> AsyncIterator[Plane]:
     services = Services(
         settings=settings(),
         catalogue=catalogue,
+        store=store,
+        plans=("free", "standard"),
         pools=pools,
         logs=CallLogs(max_bytes=64 * 1024),
         metrics=Metrics(lambda: 5, lambda: 6),

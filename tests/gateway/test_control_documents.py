@@ -21,6 +21,11 @@ OPERATIONS = {
     "/api/modules": {"get"},
     "/api/modules/{name}": {"get"},
     "/api/endpoints": {"get"},
+    "/api/tenants": {"get", "post"},
+    "/api/tenants/{uuid}": {"get", "patch", "delete"},
+    "/api/tenants/{uuid}/key": {"post"},
+    "/api/tenants/{uuid}/modules": {"get"},
+    "/api/tenants/{uuid}/modules/{name}": {"put", "delete"},
     "/api/pools": {"get"},
     "/api/pools/{name}": {"put"},
     "/api/settings": {"get", "patch"},
@@ -69,7 +74,8 @@ async def test_the_document(plane: Plane) -> None:
             assert operation["tags"]
             assert ("security" in operation) == path.startswith("/api/")
             if path.startswith("/api/"):
-                assert {"200", "401", "404", "422", "503"} <= set(operation["responses"])
+                assert {"401", "403", "404", "422", "503"} <= set(operation["responses"])
+                assert {"200", "201", "204"} & set(operation["responses"])
 
 
 async def test_the_document_is_openapi_3_0(plane: Plane) -> None:

@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from calls import bundle as bundles
 from settings import ROOT
-from store.contract import Conflict, Module, ModuleSet, Status, Store, StoreUnavailable, Tenant
+from store.contract import Conflict, Module, ModuleSet, Status, Store, StoreUnavailable, Tenant, TenantChange
 from store.sqlite import SqliteStore
 from tests.store.mongo_stores import mongo_store
 
@@ -96,10 +97,116 @@ async def test_of_50_concurrent_registrations_of_one_uuid_one_succeeds(store: St
 
 async def test_a_status_changes_only_for_a_tenant_that_exists(store: Store) -> None:
     await store.add_tenant(Tenant(uuid=TENANT))
-    assert await store.set_status(TENANT, Status.DISABLED)
+    assert await store.change_tenant(TENANT, TenantChange(status=Status.DISABLED))
     assert await store.tenant(TENANT) == Tenant(uuid=TENANT, status=Status.DISABLED)
-    assert not await store.set_status(ADMIN, Status.DISABLED)
+    assert not await store.change_tenant(ADMIN, TenantChange(status=Status.DISABLED))
     assert await store.tenant(ADMIN) is None
+
+
+FULL = Tenant(uuid=TENANT, name="Ada & Söhne", plan="standard", status=Status.DISABLED, created=1.5, key="ab" * 32)
+
+
+async def test_all_of_a_tenant_comes_back_as_it_was_registered(reopen: Reopen) -> None:
+    store = await reopen()
+    await store.add_tenant(FULL)
+    assert await store.tenant(TENANT) == FULL
+    store = await reopen()
+    assert await store.tenant(TENANT) == FULL
+    assert await store.tenants() == [FULL]
+
+
+@pytest.mark.parametrize("name", ["Ada & Söhne", "ADA & SÖHNE", "ada & s\u00f6hne", "Ada & So\u0308hne"])
+async def test_no_two_tenants_have_one_name(store: Store, name: str) -> None:
+    await store.add_tenant(FULL)
+    with pytest.raises(Conflict, match="is called"):
+        await store.add_tenant(Tenant(uuid=ADMIN, name=name))
+    assert await store.tenant(ADMIN) is None
+    await store.add_tenant(Tenant(uuid=ADMIN, name="another"))
+    with pytest.raises(Conflict, match="is called"):
+        await store.change_tenant(ADMIN, TenantChange(name=name, plan="standard"))
+    assert await store.tenant(ADMIN) == Tenant(uuid=ADMIN, name="another")
+
+
+async def test_any_number_of_tenants_have_no_name(store: Store) -> None:
+    await store.add_tenant(Tenant(uuid=TENANT))
+    await store.add_tenant(Tenant(uuid=ADMIN))
+    assert len(await store.tenants()) == 2
+
+
+async def test_of_a_tenant_what_is_to_change_changes(store: Store) -> None:
+    await store.add_tenant(FULL)
+    for change in ({"name": "other"}, {"plan": "free"}, {"status": Status.ENABLED}, {"key": "cd" * 32}, {}):
+        before = await store.tenant(TENANT)
+        assert before is not None
+        after = msgspec.structs.replace(before, **change)
+        assert await store.change_tenant(TENANT, TenantChange(**change)) == after
+        assert await store.tenant(TENANT) == after
+    await store.add_tenant(Tenant(uuid=ADMIN, name=FULL.name))
+
+
+async def test_changes_of_a_tenant_at_the_same_moment_are_all_kept(store: Store) -> None:
+    await store.add_tenant(FULL)
+    changes = [TenantChange(name="other"), TenantChange(plan="free"), TenantChange(key="0" * 64)]
+    await asyncio.gather(*(store.change_tenant(TENANT, change) for change in changes for _ in range(5)))
+    assert await store.tenant(TENANT) == msgspec.structs.replace(FULL, name="other", plan="free", key="0" * 64)
+
+
+async def test_a_tenant_is_removed_with_its_modules(store: Store) -> None:
+    for tenant in (FULL, Tenant(uuid=ADMIN)):
+        await store.add_tenant(tenant)
+        await store.change_modules(tenant.uuid, [await kept(store, "a", owner=tenant.uuid)], [])
+    assert await store.remove_tenant(TENANT)
+    assert await store.tenant(TENANT) is None
+    assert [tenant.uuid for tenant in await store.tenants()] == [ADMIN]
+    assert await store.find_tenants("", "", 9) == await store.tenants()
+    assert (await store.modules(TENANT)).modules == ()
+    assert await store.owners() == [ADMIN]
+    assert not await store.remove_tenant(TENANT)
+    assert await store.change_tenant(TENANT, TenantChange(status=Status.ENABLED)) is None
+
+
+async def test_modules_without_a_tenant_are_removed_too(store: Store) -> None:
+    await store.change_modules(TENANT, [await kept(store, "a", owner=TENANT)], [])
+    assert await store.remove_tenant(TENANT)
+    assert await store.owners() == []
+
+
+async def test_a_tenant_that_was_removed_can_be_registered_again(store: Store) -> None:
+    await store.add_tenant(FULL)
+    before = await store.change_modules(TENANT, [await kept(store, "a", owner=TENANT)], [])
+    await store.remove_tenant(TENANT)
+    again = Tenant(uuid=TENANT, name=FULL.name)
+    await store.add_tenant(again)
+    assert await store.tenant(TENANT) == again
+    assert (await store.modules(TENANT)).revision > before.revision
+
+
+async def test_tenants_are_found_by_the_beginning_of_name_or_uuid(store: Store) -> None:
+    called = {"Ada": "1", "adam": "2", "ADÉLE": "3", "Bob": "4", "x Ada": "5", "%": "6", "": "ad"}
+    for name, digit in called.items():
+        await store.add_tenant(Tenant(uuid=f"{digit}a", name=name))
+
+    async def found(text: str, after: str = "", limit: int = 9) -> list[str]:
+        return [tenant.name for tenant in await store.find_tenants(text, after, limit)]
+
+    assert await found("aD") == ["Ada", "adam", "ADÉLE", ""]
+    assert await found("adé") == ["ADÉLE"]
+    assert await found("ad", "2a") == ["ADÉLE", ""]
+    assert await found("ad", limit=2) == ["Ada", "adam"]
+    assert await found("4") == ["Bob"]
+    assert await found("%") == ["%"]
+    assert await found(".*") == []
+    assert len(await found("")) == 7
+
+
+async def test_a_set_that_is_at_another_revision_is_not_changed(store: Store) -> None:
+    one, two = await kept(store, "a"), await kept(store, "b")
+    first = await store.change_modules(ADMIN, [one], [], revision=0)
+    with pytest.raises(Conflict):
+        await store.change_modules(ADMIN, [two], [], revision=0)
+    assert await store.modules(ADMIN) == first
+    second = await store.change_modules(ADMIN, [two], ["a"], revision=first.revision)
+    assert names(second) == ["b"]
 
 
 async def test_an_owner_that_never_had_modules_is_at_revision_0(store: Store) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from store.contract import Status, StoreUnavailable, Tenant
+from store.contract import Status, StoreUnavailable, Tenant, TenantChange
 from store.mongo.store import MongoStore
 from store.mongo.watch import Change, What
 from tests.store.mongo_server import MongoServer
@@ -70,7 +70,7 @@ async def test_a_killed_database_costs_changes_and_what_is_not_known(
     assert await store.setting("while away") is None
     assert await store.tenants() == [Tenant(uuid=TENANT)]
     await until_back(other)
-    await other.set_status(TENANT, Status.DISABLED)
+    await other.change_tenant(TENANT, TenantChange(status=Status.DISABLED))
     await until_told(changes, Change(What.TENANT, TENANT))
     assert await store.tenant(TENANT) == Tenant(uuid=TENANT, status=Status.DISABLED)
 
@@ -97,7 +97,7 @@ async def test_a_database_that_hangs_is_not_waited_for_by_everybody(stopped: Mon
         assert await store.tenant(TENANT) == Tenant(uuid=TENANT)
         stopped.signal(signal.SIGCONT)
         await until_back(other)
-        await other.set_status(TENANT, Status.DISABLED)
+        await other.change_tenant(TENANT, TenantChange(status=Status.DISABLED))
         await until_told(changes, Change(What.TENANT, TENANT))
         await until_back(store)
 

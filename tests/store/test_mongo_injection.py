@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pymongo import monitoring
 
-from store.contract import Conflict, Module, Status, Tenant
+from store.contract import Conflict, Module, Status, Tenant, TenantChange
 from store.mongo.store import MongoStore
 from tests.store.mongo_stores import Stores
 from tests.store.test_contract import HOSTILE, kept
@@ -59,12 +59,21 @@ def shape(value: object) -> object:
 
 async def everything(store: MongoStore, text: str) -> None:
     """Every method, with this wherever a text goes."""
-    await store.add_tenant(Tenant(uuid=text))
+    await store.add_tenant(Tenant(uuid=text, name=f"a{text}", plan=text, key=text))
     with pytest.raises(Conflict):
         await store.add_tenant(Tenant(uuid=text))
-    assert await store.set_status(text, Status.DISABLED)
-    assert await store.tenant(text) == Tenant(uuid=text, status=Status.DISABLED)
-    assert not await store.set_status(f"{text}?", Status.DISABLED)
+    await store.add_tenant(Tenant(uuid=f"{text}!"))
+    with pytest.raises(Conflict):
+        await store.change_tenant(f"{text}!", TenantChange(name=f"a{text}"))
+    found = await store.find_tenants(f"a{text}", "", 9)
+    assert [tenant.uuid for tenant in found] == ([text] if text else [])  # nothing comes behind itself
+    assert await store.remove_tenant(f"{text}!")
+    assert await store.find_tenants(text, text, 9) == []
+    await store.change_tenant(text, TenantChange(name=f"b{text}", plan="p", key="k"))
+    assert await store.change_tenant(text, TenantChange(status=Status.DISABLED))
+    known = Tenant(uuid=text, name=f"b{text}", plan="p", status=Status.DISABLED, key="k")
+    assert await store.tenant(text) == known
+    assert not await store.change_tenant(f"{text}?", TenantChange(status=Status.DISABLED))
     assert await store.tenant(f"{text}?") is None
     plain = await kept(store, "m")
     odd = Module(
@@ -95,7 +104,7 @@ async def test_what_is_sent_has_the_same_form_whatever_a_text_says(stores: Store
                 await everything(store, text)
             forms.append([shape(command) for command in sent])
             again = await one.open()
-            assert await again.tenants() == [Tenant(uuid=text, status=Status.DISABLED)]
+            assert [(tenant.uuid, tenant.status) for tenant in await again.tenants()] == [(text, Status.DISABLED)]
     assert len(forms[0]) > 15
     assert [form for form in forms if form != forms[0]] == []
 
@@ -111,8 +120,10 @@ def calls(store: MongoStore, value: Any, digest: str) -> dict[str, Callable[[], 
         "tenant": lambda: store.tenant(value),
         "add_tenant uuid": lambda: store.add_tenant(Tenant(uuid=value)),
         "add_tenant status": lambda: store.add_tenant(Tenant(uuid="u", status=value)),
-        "set_status uuid": lambda: store.set_status(value, Status.ENABLED),
-        "set_status status": lambda: store.set_status("u", value),
+        "change_tenant uuid": lambda: store.change_tenant(value, TenantChange(status=Status.ENABLED)),
+        "remove_tenant": lambda: store.remove_tenant(value),
+        "find_tenants text": lambda: store.find_tenants(value, "", 1),
+        "find_tenants after": lambda: store.find_tenants("", value, 1),
         "modules": lambda: store.modules(value),
         "bundle": lambda: store.bundle(value),
         "change_modules owner": lambda: store.change_modules(value, [], []),
@@ -122,6 +133,11 @@ def calls(store: MongoStore, value: Any, digest: str) -> dict[str, Callable[[], 
     if value is not None:
         found["put_setting value"] = lambda: store.put_setting("n", value)
         found["module alias"] = lambda: store.change_modules("o", [module(alias=value)], [])
+    for field in ("name", "plan", "key"):
+        tenant, change = {"uuid": "u", field: value}, {field: value}
+        found[f"add_tenant {field}"] = lambda tenant=tenant: store.add_tenant(Tenant(**tenant))  # type: ignore[misc]
+        if value is not None:
+            found[f"change_tenant {field}"] = lambda change=change: store.change_tenant("u", TenantChange(**change))  # type: ignore[misc]
     for field in ("name", "digest", "source", "environment"):
         found[f"module {field}"] = lambda field=field: store.change_modules("o", [module(**{field: value})], [])  # type: ignore[misc]
     return found

@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from store.contract import Conflict, Module, Status, Tenant
+from store.contract import Conflict, Module, Status, Tenant, TenantChange
 from store.mongo.store import MongoStore
 from store.mongo.watch import Change, What
 from tests.store.mongo_stores import Stores, told, until_told
@@ -18,7 +18,7 @@ async def test_a_tenant_that_another_one_disables_is_known_as_disabled(stores: S
     await here.add_tenant(Tenant(uuid=TENANT))
     await until_told(changes, Change(What.TENANT, TENANT))
     assert await there.tenant(TENANT) == Tenant(uuid=TENANT)
-    await here.set_status(TENANT, Status.DISABLED)
+    await here.change_tenant(TENANT, TenantChange(status=Status.DISABLED))
     await until_told(changes, Change(What.TENANT, TENANT))
     assert await there.tenant(TENANT) == Tenant(uuid=TENANT, status=Status.DISABLED)
 
@@ -30,6 +30,52 @@ async def test_a_tenant_that_another_one_registered_is_there_at_once(stores: Sto
     assert await there.tenant(TENANT) == Tenant(uuid=TENANT)
     with pytest.raises(Conflict):
         await there.add_tenant(Tenant(uuid=TENANT))
+
+
+async def test_a_tenant_that_another_one_removes_is_gone_here_too(stores: Stores) -> None:
+    here, there = await stores.open(), await stores.open()
+    changes = told(there)
+    await here.add_tenant(Tenant(uuid=TENANT, name="Ada"))
+    await here.change_modules(TENANT, [await kept(here, "a", owner=TENANT)], [])
+    assert await there.tenant(TENANT) is not None
+    assert names(await there.modules(TENANT)) == ["a"]
+    await here.remove_tenant(TENANT)
+    while await there.tenant(TENANT) is not None:
+        await until_told(changes, Change(What.TENANT, TENANT))
+    while names(await there.modules(TENANT)):
+        await until_told(changes, Change(What.MODULES, TENANT))
+    await there.add_tenant(Tenant(uuid=TENANT, name="Ada"))
+    assert await there.tenants() == [Tenant(uuid=TENANT, name="Ada")]
+
+
+async def test_a_key_that_another_one_replaced_is_known(stores: Stores) -> None:
+    here, there = await stores.open(), await stores.open()
+    await here.add_tenant(Tenant(uuid=TENANT, key="ab"))
+    assert await there.tenant(TENANT) == Tenant(uuid=TENANT, key="ab")
+    changes = told(there)
+    await here.change_tenant(TENANT, TenantChange(key="cd"))
+    while await there.tenant(TENANT) != Tenant(uuid=TENANT, key="cd"):
+        await until_told(changes, Change(What.TENANT, TENANT))
+
+
+async def test_a_set_that_another_one_changed_is_not_changed_unseen(stores: Stores) -> None:
+    here, there = await stores.open(), await stores.open()
+    first = await here.change_modules(ADMIN, [await kept(here, "a")], [], revision=0)
+    assert await there.modules(ADMIN) == first
+    second = await there.change_modules(ADMIN, [await kept(there, "b")], [], revision=first.revision)
+    with pytest.raises(Conflict):
+        await here.change_modules(ADMIN, [], ["a"], revision=first.revision)
+    assert await here.modules(ADMIN) == second
+
+
+async def test_a_tenant_of_before_names_and_keys_is_read(stores: Stores) -> None:
+    store = await stores.open()
+    with stores.client() as client:
+        documents = client[stores.database]["TENANT"]
+        for uuid in (TENANT, ADMIN):
+            documents.insert_one({"_id": uuid, "status": "disabled", "revision": 3})
+    assert await store.tenant(TENANT) == Tenant(uuid=TENANT, status=Status.DISABLED)
+    assert len(await store.find_tenants("", "", 9)) == 2
 
 
 async def test_modules_that_another_one_changes_are_read_anew(stores: Stores) -> None:
@@ -58,7 +104,7 @@ async def test_what_one_changed_himself_is_not_told(stores: Stores) -> None:
     here, there = await stores.open(), await stores.open()
     changes = told(here)
     await here.add_tenant(Tenant(uuid=TENANT))
-    await here.set_status(TENANT, Status.DISABLED)
+    await here.change_tenant(TENANT, TenantChange(status=Status.DISABLED))
     await here.put_setting("own", "1")
     await here.change_modules(ADMIN, [await kept(here, "a")], [])
     await there.put_setting("other", "1")
@@ -78,7 +124,7 @@ async def test_who_keeps_registering_a_tenant_does_not_hide_what_others_change(s
                 await there.add_tenant(Tenant(uuid=TENANT))
 
     registering = [asyncio.create_task(register()) for _ in range(4)]
-    await here.set_status(TENANT, Status.DISABLED)
+    await here.change_tenant(TENANT, TenantChange(status=Status.DISABLED))
     async with asyncio.timeout(20):
         while await there.tenant(TENANT) != Tenant(uuid=TENANT, status=Status.DISABLED):
             await changes.get()

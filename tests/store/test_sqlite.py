@@ -1,5 +1,6 @@
 """What is particular to the embedded store: its file, and clear lines for what an operator can meet."""
 
+import contextlib
 import shutil
 import sqlite3
 import stat
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from settings import ROOT
-from store.contract import StoreUnavailable, Tenant
+from store.contract import Conflict, Status, StoreUnavailable, Tenant, TenantChange
 from store.sqlite import SqliteStore
 from store.sqlite_file import VERSION
 from tests.store.test_contract import ADMIN, TENANT, kept
@@ -159,6 +160,53 @@ async def test_a_file_of_a_newer_plugbay_is_left_alone(folder: Path, store: Sqli
         connection.execute(f"PRAGMA user_version = {VERSION + 1}")
     connection.close()
     assert "newer Plugbay" in await refused(folder)
+
+
+_VERSION_1 = """
+CREATE TABLE tenant (uuid TEXT PRIMARY KEY, status TEXT NOT NULL);
+CREATE TABLE bundle (digest TEXT PRIMARY KEY, kept INTEGER NOT NULL, data BLOB NOT NULL);
+CREATE INDEX bundle_kept ON bundle (kept);
+CREATE TABLE module (
+    owner TEXT NOT NULL, name TEXT NOT NULL, alias TEXT, digest TEXT NOT NULL REFERENCES bundle,
+    source TEXT NOT NULL, environment TEXT NOT NULL, report BLOB NOT NULL,
+    PRIMARY KEY (owner, name)
+);
+CREATE INDEX module_digest ON module (digest);
+CREATE TABLE revision (owner TEXT PRIMARY KEY, revision INTEGER NOT NULL);
+CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+INSERT INTO tenant VALUES ('0e3c5f3a-4a3b-4f53-9be0-30c3d0d9f2a1', 'disabled');
+INSERT INTO tenant VALUES ('4a1bf01e-0693-48c5-a52b-fc275205c1d8', 'enabled');
+INSERT INTO setting VALUES ('limit', '1');
+PRAGMA user_version = 1;
+"""
+
+
+async def test_a_file_of_the_first_schema_is_taken_up_with_all_it_has(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    with contextlib.closing(sqlite3.connect(folder / "plugbay.sqlite")) as connection:
+        connection.executescript(_VERSION_1)
+    for _ in range(2):
+        store = SqliteStore(folder)
+        await store.open()
+        assert await store.tenants() == [Tenant(uuid=TENANT, status=Status.DISABLED), Tenant(uuid=ADMIN)]
+        assert await store.setting("limit") == "1"
+        await store.close()
+    store = SqliteStore(folder)
+    await store.open()
+    await store.change_tenant(TENANT, TenantChange(name="Ada"))
+    with pytest.raises(Conflict):
+        await store.change_tenant(ADMIN, TenantChange(name="ADA"))
+    await store.close()
+
+
+async def test_a_tenant_that_was_asked_for_before_is_answered_from_memory(folder: Path, store: SqliteStore) -> None:
+    await store.add_tenant(Tenant(uuid=TENANT))
+    first = await store.tenant(TENANT)
+    with contextlib.closing(sqlite3.connect(folder / "plugbay.sqlite")) as other:
+        other.execute("DELETE FROM tenant")
+        other.commit()
+    assert await store.tenant(TENANT) is first
+    assert await store.tenants() == []
 
 
 async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.app import app
-from store.contract import Status, Store, Tenant
+from store.contract import Status, Store, Tenant, TenantChange
 from store.sqlite import SqliteStore
 from tests.store.mongo_server import MongoServer
 from tests.store.mongo_stores import database_of, mongo_store
@@ -75,7 +75,7 @@ def test_from_the_embedded_store_to_mongodb_and_back(operator: Operator, mongo: 
     async def check_and_change(store: Store) -> None:
         assert await store.tenants() == [Tenant(uuid=TENANT)]
         assert await store.settings() == {"limit": "1"}
-        await store.set_status(TENANT, Status.DISABLED)
+        await store.change_tenant(TENANT, TenantChange(status=Status.DISABLED))
 
     using(mongo_store(operator.folder), check_and_change)
     code, output = operator.run("export", "second", "--json")

@@ -48,7 +48,9 @@ async def make(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[
 
 async def fill(store: Store) -> None:
     """Something of everything, and what is hard to carry."""
-    await store.add_tenant(Tenant(uuid=TENANT, status=Status.ELEVATED))
+    await store.add_tenant(
+        Tenant(uuid=TENANT, name="Ada", plan="standard", status=Status.ELEVATED, created=1.5, key="ab")
+    )
     await store.add_tenant(Tenant(uuid=ADMIN, status=Status.DISABLED))
     for text in HOSTILE:
         await store.put_setting(text, text)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 _V = TypeVar("_V")
+
+TENANTS_KEPT: Final = 10_000
+"""Tenants that a store keeps in memory."""
 
 
 class Cache(Generic[_V]):

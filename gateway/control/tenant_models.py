@@ -1,0 +1,107 @@
+"""What the control plane takes and gives of tenants and their uploaded modules."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, field_validator
+
+from gateway.control.models import Endpoint, Given, ModuleDetail, PageQuery, Shown
+
+MAX_TENANT_NAME = 100
+
+
+_SIGNS = frozenset(" &'()+,-./@_")
+
+
+def _plain(name: str) -> str:
+    odd = next((char for char in name if unicodedata.category(char)[0] not in "LMN" and char not in _SIGNS), None)
+    if odd is not None:
+        raise ValueError(f"{odd!a} is none of letters, digits, spaces and & ' ( ) + , - . / @ _")
+    return name
+
+
+def _named(name: str) -> str:
+    if not name[0].isalnum() or name[-1] == " ":
+        raise ValueError("a name begins with a letter or digit, and no space stands at its end")
+    return name
+
+
+TenantName = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=MAX_TENANT_NAME),
+    AfterValidator(_plain),
+    AfterValidator(_named),
+]
+PlanName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+TenantCursor = Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{36}$")]
+
+
+class TenantsQuery(PageQuery):
+    """Which tenants."""
+
+    search: Annotated[str, AfterValidator(_plain)] = Field(
+        "", max_length=MAX_TENANT_NAME, description="Only those whose name or UUID begins with this"
+    )
+    cursor: TenantCursor | None = Field(None, description="`next` of the page before")
+
+
+_NAME = "For people: letters, digits, spaces and & ' ( ) + , - . / @ _; no two tenants have the same, whatever its case"
+
+
+class NewTenant(Given):
+    """A tenant to be registered. Its UUID and key are made by Plugbay."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Ada's shop", "plan": "free"}]})
+
+    name: TenantName = Field(description=_NAME)
+    plan: PlanName = Field("free", description="Name of a plan in plans.toml")
+
+
+class TenantPatch(Given):
+    """What of a tenant is to change; what is left out stays."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "disabled"}]})
+
+    name: TenantName | None = Field(None, description=_NAME)
+    plan: PlanName | None = Field(None, description="Name of a plan in plans.toml")
+    status: Literal["enabled", "disabled"] | None = Field(
+        None, description="Calls of a disabled tenant are answered 403"
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _given(cls, value: object) -> object:
+        if value is None:
+            raise ValueError("null is no value: leave out what is to stay")
+        return value
+
+
+class Tenant(Shown):
+    """One tenant."""
+
+    uuid: str = Field(description="First segment of its URLs", examples=["0e3c5f3a-4a3b-4f53-9be0-30c3d0d9f2a1"])
+    name: str = Field(examples=["Ada's shop"])
+    plan: str = Field(examples=["free"])
+    status: str = Field(description="`enabled`, `disabled` or `elevated`", examples=["enabled"])
+    created: float = Field(description="Unix time at which it was registered; 0: not known")
+
+
+class TenantWithKey(Tenant):
+    """One tenant, and its key to the control plane, which is shown this once."""
+
+    key: str = Field(description="For `Authorization: Bearer`; kept nowhere: who loses it has it replaced")
+
+
+class Tenants(Shown):
+    """One page of tenants, by UUID."""
+
+    tenants: list[Tenant]
+    next: str | None = Field(description="`cursor` of the next page; null: this is the last")
+
+
+class UploadedModule(ModuleDetail):
+    """One module, as an upload of it is answered."""
+
+    exposes: list[Endpoint] = Field(description="What can be called")

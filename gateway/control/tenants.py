@@ -1,0 +1,135 @@
+"""`/api/tenants`: who there is besides the admin, and what each may."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid as uuids
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+
+from gateway.control import audit, keys
+from gateway.control import tenant_models as models
+from gateway.control.errors import Rejected
+from gateway.control.models import NoQuery, Problem
+from gateway.control.services import Services, Wired
+from store.contract import Conflict, Status, Tenant, TenantChange
+
+router: Final = APIRouter(tags=["tenants"])
+
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+CONFLICT: Final[dict[int | str, dict[str, Any]]] = {
+    409: {"model": Problem, "description": "It collides with something else, which `errors` names"}
+}
+
+
+async def _named(
+    services: Wired, uuid: Annotated[str, Path(description="UUID of the tenant, in lower case with hyphens")]
+) -> Tenant:
+    """The tenant in the path."""
+    tenant = await services.store.tenant(uuid) if _UUID.fullmatch(uuid) else None
+    if tenant is None:
+        raise _unknown(uuid)
+    return tenant
+
+
+Named = Annotated[Tenant, Depends(_named)]
+
+
+@router.post("/tenants", summary="Register a tenant", status_code=201, responses=CONFLICT)
+async def register_tenant(
+    request: Request, services: Wired, given: models.NewTenant, _: Annotated[NoQuery, Query()]
+) -> models.TenantWithKey:
+    """Makes its UUID and its key. The key is in this answer and nowhere else."""
+    _check_plan(services, given.plan)
+    uuid = str(uuids.uuid4())
+    key = keys.new_key(uuid)
+    tenant = Tenant(uuid=uuid, name=given.name, plan=given.plan, created=time.time(), key=keys.digest(key))
+    try:
+        await services.store.add_tenant(tenant)
+    except Conflict as error:
+        raise _taken(given.name) from error
+    services.catalogue.follow(uuid)
+    audit.record(request, "tenant registered", tenant=uuid, name=given.name, plan=given.plan)
+    return _with_key(tenant, key)
+
+
+@router.get("/tenants", summary="List the tenants")
+async def list_tenants(services: Wired, query: Annotated[models.TenantsQuery, Query()]) -> models.Tenants:
+    """All tenants by UUID, or those that are searched for."""
+    found = await services.store.find_tenants(query.search, query.cursor or "", query.limit + 1)
+    page = found[: query.limit]
+    return models.Tenants(
+        tenants=[models.Tenant.model_validate(tenant) for tenant in page],
+        next=page[-1].uuid if len(found) > query.limit else None,
+    )
+
+
+@router.get("/tenants/{uuid}", summary="See one tenant")
+async def see_tenant(tenant: Named, _: Annotated[NoQuery, Query()]) -> models.Tenant:
+    """One tenant. Takes its own key too."""
+    return models.Tenant.model_validate(tenant)
+
+
+@router.patch("/tenants/{uuid}", summary="Change a tenant", responses=CONFLICT)
+async def change_tenant(
+    request: Request, services: Wired, tenant: Named, patch: models.TenantPatch, _: Annotated[NoQuery, Query()]
+) -> models.Tenant:
+    """Changes what is given. Within a second every gateway knows it. Of a tenant that is disabled, calls under
+    way finish and runners end; one that is given another plan has it from its next runner on."""
+    given = patch.model_dump(exclude_unset=True)
+    if "plan" in given:
+        _check_plan(services, given["plan"])
+    if "status" in given:
+        given["status"] = Status(given["status"])
+    try:
+        changed = await services.store.change_tenant(tenant.uuid, TenantChange(**given))
+    except Conflict as error:
+        raise _taken(given["name"]) from error
+    if changed is None:
+        raise _unknown(tenant.uuid)
+    audit.record(request, "tenant changed", tenant=tenant.uuid, **{name: str(value) for name, value in given.items()})
+    if "status" in given:
+        services.catalogue.follow(tenant.uuid)
+    return models.Tenant.model_validate(changed)
+
+
+@router.post("/tenants/{uuid}/key", summary="Replace a tenant's key")
+async def rotate_key(
+    request: Request, services: Wired, tenant: Named, _: Annotated[NoQuery, Query()]
+) -> models.TenantWithKey:
+    """Makes another key, which is in this answer and nowhere else. Within a second no gateway takes the old one."""
+    key = keys.new_key(tenant.uuid)
+    changed = await services.store.change_tenant(tenant.uuid, TenantChange(key=keys.digest(key)))
+    if changed is None:
+        raise _unknown(tenant.uuid)
+    audit.record(request, "tenant's key replaced", tenant=tenant.uuid)
+    return _with_key(changed, key)
+
+
+@router.delete("/tenants/{uuid}", summary="Remove a tenant", status_code=204, response_class=Response)
+async def remove_tenant(request: Request, services: Wired, tenant: Named, _: Annotated[NoQuery, Query()]) -> None:
+    """Removes the tenant with its modules. Calls under way finish, its runners end, and its UUID is nobody's."""
+    if not await services.store.remove_tenant(tenant.uuid):
+        raise _unknown(tenant.uuid)
+    audit.record(request, "tenant removed", tenant=tenant.uuid, name=tenant.name)
+    services.catalogue.follow(tenant.uuid)
+
+
+def _check_plan(services: Services, plan: str) -> None:
+    if plan not in services.plans:
+        there = ", ".join(sorted(services.plans))
+        raise Rejected(422, f"There is no plan {plan}, only {there} (plans.toml).", field="plan")
+
+
+def _with_key(tenant: Tenant, key: str) -> models.TenantWithKey:
+    return models.TenantWithKey(**models.Tenant.model_validate(tenant).model_dump(), key=key)
+
+
+def _unknown(uuid: str) -> Rejected:
+    return Rejected(404, f"There is no tenant {uuid[:36]}.", field="uuid")
+
+
+def _taken(name: str) -> Rejected:
+    return Rejected(409, f"Another tenant is called {name}.", field="name")

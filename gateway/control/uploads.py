@@ -1,0 +1,124 @@
+"""`/api/tenants/<uuid>/modules`: a tenant's modules, and how they come over the network."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from catalogue.uploads import BadUpload, NoTenant, NotNow, TooMany
+from gateway.control import audit, models, modules
+from gateway.control.answer import Answer
+from gateway.control.errors import Rejected
+from gateway.control.services import Services, Wired
+from gateway.control.tenant_models import UploadedModule
+from gateway.control.tenants import CONFLICT, Named
+from gateway.request import media_type
+
+router: Final = APIRouter(tags=["tenants"])
+
+MEDIA_TYPES: Final = ("text/x-python", "application/octet-stream")
+_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "description": "The source of the module, in UTF-8; MAX_SOURCE_BYTES at most",
+        "content": {
+            name: {"schema": {"type": "string", "format": "binary"} if "octet" in name else {"type": "string"}}
+            for name in MEDIA_TYPES
+        },
+    }
+}
+_PROBLEMS: Final = CONFLICT | {
+    413: {"model": models.Problem, "description": "The source is larger than MAX_SOURCE_BYTES"},
+    415: {"model": models.Problem, "description": "The body is none of the media types"},
+    429: {"model": models.Problem, "description": "Too many uploads of this tenant are under way"},
+}
+Name = Annotated[str, Path(description="Name of the module, without `.py`", examples=["hello"])]
+
+
+@router.get("/tenants/{uuid}/modules", summary="List a tenant's modules")
+async def list_tenant_modules(
+    services: Wired, tenant: Named, query: Annotated[models.ModulesQuery, Query()]
+) -> models.Modules:
+    """Its modules by name, uploaded ones and those of plugin folders. Takes its own key too."""
+    return modules.page(services.view(tenant.uuid), query)
+
+
+@router.put(
+    "/tenants/{uuid}/modules/{name}",
+    summary="Upload a module",
+    response_model=UploadedModule,
+    responses=_PROBLEMS | {201: {"model": UploadedModule, "description": "There was no upload of this name"}},
+    openapi_extra=_BODY,
+)
+async def upload_module(
+    request: Request, services: Wired, tenant: Named, name: Name, _: Annotated[models.NoQuery, Query()]
+) -> Answer:
+    """Imports the source in a runner of the tenant and, when that succeeds, has it serve in place of what had
+    this name; else 422 says what is wrong and in which line, and what served before serves on. An upload
+    wins over a file of the same name in a plugin folder. Takes the tenant's own key too."""
+    _check_media_type(request)
+    source = await _body(request, services.settings.MAX_SOURCE_BYTES)
+    try:
+        is_new = await services.catalogue.uploads.put(tenant.uuid, name, source)
+    except BadUpload as error:
+        where = f" (line {error.line})" if error.line and f"line {error.line}" not in error.text else ""
+        raise Rejected(422, f"{error.text}{where}", field=error.field) from error
+    except NoTenant as error:
+        raise Rejected(409, str(error), field="uuid") from error
+    except TooMany as error:
+        raise Rejected(429, str(error), field="name", retry_after=1) from error
+    except NotNow as error:
+        raise Rejected(503, str(error), field="source", retry_after=1) from error
+    audit.record(request, "module uploaded", tenant=tenant.uuid, module=name)
+    return Answer(_uploaded(services, tenant.uuid, name).model_dump(), 201 if is_new else 200)
+
+
+@router.delete(
+    "/tenants/{uuid}/modules/{name}", summary="Remove an uploaded module", status_code=204, response_class=Response
+)
+async def remove_module(
+    request: Request, services: Wired, tenant: Named, name: Name, _: Annotated[models.NoQuery, Query()]
+) -> None:
+    """Has an upload serve no more. A file of this name in a plugin folder then serves again. Takes the tenant's
+    own key too."""
+    try:
+        removed = await services.catalogue.uploads.remove(tenant.uuid, name)
+    except NoTenant as error:
+        raise Rejected(404, str(error), field="uuid") from error
+    except TooMany as error:
+        raise Rejected(429, str(error), field="name", retry_after=1) from error
+    except NotNow as error:
+        raise Rejected(503, str(error), field="name", retry_after=1) from error
+    if not removed:
+        raise Rejected(404, f"There is no uploaded module {name[:63]}.", field="name")
+    audit.record(request, "module removed", tenant=tenant.uuid, module=name)
+
+
+def _check_media_type(request: Request) -> None:
+    given = request.headers.getlist("content-type")
+    found = media_type.parse(given[0].encode("latin-1")) if len(given) == 1 else None
+    kind, parameters = found if found is not None else (b"", {})
+    charset = parameters.get(b"charset", b"utf-8").lower()
+    if kind.decode("latin-1") not in MEDIA_TYPES or charset not in (b"utf-8", b"us-ascii"):
+        raise Rejected(415, f"A source comes as {' or '.join(MEDIA_TYPES)}, in UTF-8.", field="Content-Type")
+
+
+async def _body(request: Request, most: int) -> bytes:
+    received = bytearray()
+    async for chunk in request.stream():
+        received += chunk
+        if len(received) > most:
+            raise Rejected(413, f"A source has at most {most} bytes (MAX_SOURCE_BYTES).", field="body")
+    return bytes(received)
+
+
+def _uploaded(services: Services, owner: str, name: str) -> UploadedModule:
+    view = services.view(owner)
+    module = view.modules.get(name)
+    if module is None:  # removed again at the same moment
+        raise Rejected(404, f"There is no module {name}.", field="name")
+    shown = modules.shown_module(module)
+    query = models.EndpointsQuery(module=name, limit=models.MAX_PAGE, cursor=None)
+    exposes = modules.endpoints_page(view, query, f"{owner}/")
+    return UploadedModule(**shown.model_dump(), exposes=exposes.endpoints)

@@ -1,0 +1,83 @@
+"""Tenants in the embedded store's file. On the store's own thread."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Any, Final
+
+from store.contract import Conflict, Status, Tenant, TenantChange
+from store.tenant_search import beginning_with, folded
+
+_SELECT: Final = "SELECT uuid, name, plan, status, created, key FROM tenant"
+
+
+def find(connection: sqlite3.Connection, uuid: str) -> Tenant | None:
+    """The tenant registered under this UUID."""
+    found = _tenants(connection.execute(f"{_SELECT} WHERE uuid = ?", (uuid,)))
+    return found[0] if found else None
+
+
+def every(connection: sqlite3.Connection) -> list[Tenant]:
+    """All tenants, by UUID."""
+    return _tenants(connection.execute(f"{_SELECT} ORDER BY uuid"))
+
+
+def search(connection: sqlite3.Connection, text: str, after: str, limit: int) -> list[Tenant]:
+    """See Store.find_tenants."""
+    begin, end = beginning_with(folded(text))
+    return _tenants(
+        connection.execute(
+            f"{_SELECT} WHERE uuid > ? AND (uuid >= ? AND uuid < ? OR folded >= ? AND folded < ?)"
+            " ORDER BY uuid LIMIT ?",
+            (after, begin, end, begin, end, limit),
+        )
+    )
+
+
+def add(connection: sqlite3.Connection, tenant: Tenant) -> None:
+    """Registers a tenant. Raises Conflict."""
+    try:
+        connection.execute(
+            "INSERT INTO tenant (uuid, name, folded, plan, status, created, key) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                tenant.uuid,
+                tenant.name,
+                folded(tenant.name),
+                tenant.plan,
+                tenant.status.value,
+                tenant.created,
+                tenant.key,
+            ),
+        )
+    except sqlite3.IntegrityError as error:
+        if find(connection, tenant.uuid):
+            raise Conflict(f"tenant {tenant.uuid} is registered already") from error
+        raise Conflict(f"another tenant is called {tenant.name}") from error
+
+
+def change(connection: sqlite3.Connection, uuid: str, wanted: TenantChange) -> Tenant | None:
+    """See Store.change_tenant."""
+    name = None if wanted.name is None else folded(wanted.name)
+    status = None if wanted.status is None else Status(wanted.status).value
+    try:
+        connection.execute(
+            "UPDATE tenant SET name = coalesce(?, name), folded = coalesce(?, folded), plan = coalesce(?, plan),"
+            " status = coalesce(?, status), key = coalesce(?, key) WHERE uuid = ?",
+            (wanted.name, name, wanted.plan, status, wanted.key, uuid),
+        )
+    except sqlite3.IntegrityError as error:
+        raise Conflict(f"another tenant is called {wanted.name}") from error
+    return find(connection, uuid)
+
+
+def remove(connection: sqlite3.Connection, uuid: str) -> bool:
+    """Forgets a tenant; False when there is none."""
+    return connection.execute("DELETE FROM tenant WHERE uuid = ?", (uuid,)).rowcount > 0
+
+
+def _tenants(rows: Iterable[tuple[Any, ...]]) -> list[Tenant]:
+    return [
+        Tenant(uuid=uuid, name=name, plan=plan, status=Status(status), created=created, key=key)
+        for uuid, name, plan, status, created, key in rows
+    ]
