@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 from pymongo import ReturnDocument
 
@@ -69,9 +69,9 @@ class MongoStore:
             await self._watch.stop(watching)
         await self._database.close()
 
-    async def tenant(self, uuid: str) -> Tenant | None:
-        """The tenant registered under this UUID."""
-        return await self._tenants.get(uuid)
+    def tenant(self, uuid: str) -> Coroutine[Any, Any, Tenant | None]:
+        """The tenant registered under this UUID. Asked for by every call: it is the coroutine itself."""
+        return self._tenants.get(uuid)
 
     async def tenants(self) -> list[Tenant]:
         """All tenants, by UUID. They are not all known: raises StoreUnavailable while the database is away."""
