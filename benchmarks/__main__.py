@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Final
 
 from benchmarks import load, plan, report
-from benchmarks.load import Invalid
+from benchmarks.load import Invalid, Unable
 from benchmarks.rows import ROWS
 
 FOLDER: Final = Path(__file__).parent
@@ -23,7 +23,7 @@ EX_MISSING: Final = 2
 
 
 def main() -> int:
-    """Measures the rows named and prints the report. 1: a row is invalid; 2: wrk is missing."""
+    """Measures the rows named and prints the report. 1: a row is invalid; 2: something is missing here."""
     chosen = _arguments()
     if not load.found():
         print(f"benchmarks: {load.WRK} is missing: apt-get install {load.PACKAGE}", file=sys.stderr)
@@ -32,6 +32,7 @@ def main() -> int:
         signal.signal(number, _end)
     rows = chosen.rows or list(ROWS)
     tables: list[report.Table] = []
+    unable: list[str] = []
     with tempfile.TemporaryDirectory(prefix="plugbay-benchmarks-") as folder:
         planned = (plan.quick if chosen.quick else plan.full)(Path(folder))
         facts = report.machine(str(planned))
@@ -42,12 +43,18 @@ def main() -> int:
                 tables.append(ROWS[name](planned))
             except Invalid as error:
                 tables.append(report.invalid(name, error))
+            except Unable as error:
+                tables.append(report.unable(name, error))
+                unable.append(f"NOT MEASURED: {name}: {error}")
             print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
     text = report.document(tables, facts)
     print(text)
     if chosen.save:
-        _save(text, complete=set(rows) == set(ROWS) and not chosen.quick)
-    return 0 if all(table.valid for table in tables) else EX_INVALID
+        _save(text, complete=set(rows) == set(ROWS) and not chosen.quick and not unable)
+    print(*unable, sep="\n", end="\n" if unable else "", file=sys.stderr)
+    if not all(table.valid for table in tables):
+        return EX_INVALID
+    return EX_MISSING if unable else 0
 
 
 def _arguments() -> argparse.Namespace:

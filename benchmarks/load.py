@@ -23,6 +23,10 @@ class Invalid(Exception):
     """A measurement cannot be used; the message says why."""
 
 
+class Unable(Exception):
+    """This machine lacks what a measurement needs; the message says what, and how to get it."""
+
+
 class Sample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one run of wrk measured."""
 
@@ -62,12 +66,17 @@ def version() -> str:
     return said.split("[")[0].removeprefix("wrk").strip()
 
 
-def run(url: str, connections: int, secs: int, body: tuple[str, Path] | None = None) -> Sample:
-    """Loads `url` from one thread for `secs`; `body` is a method and the file to send. Raises Invalid
-    when wrk fails or one answer was not right."""
+def run(
+    url: str, connections: int, secs: int, body: tuple[str, Path] | None = None, paths: Path | None = None
+) -> Sample:
+    """Loads `url` from one thread for `secs`; `body` is a method and the file to send, `paths` a file with a
+    path a line, which take turns in place of the URL's own. Raises Invalid when wrk fails or one answer was
+    not right."""
     command = [WRK, "-t1", f"-c{connections}", f"-d{secs}", "--latency", "-s", str(_SCRIPT), url]
     if body is not None:
         command += ["--", body[0], str(body[1])]
+    elif paths is not None:
+        command += ["--", str(paths)]
     try:
         ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=secs + _LATE_SECS)
     except subprocess.TimeoutExpired as error:

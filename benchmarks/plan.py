@@ -20,6 +20,8 @@ class Plan:
     """Times a plugin file is saved."""
     starts: int
     """Later starts that are timed."""
+    colds: int
+    """First calls of tenants without a runner that are timed, of each sort."""
 
     def subfolder(self, name: str) -> Path:
         """A folder of the plan's, made when it is not there."""
@@ -33,9 +35,9 @@ class Plan:
 
 def full(folder: Path) -> Plan:
     """What results are made with."""
-    return Plan(folder=folder, rounds=5, secs=2, saves=30, starts=3)
+    return Plan(folder=folder, rounds=5, secs=1, saves=30, starts=3, colds=15)
 
 
 def quick(folder: Path) -> Plan:
     """Whether everything works, and roughly how fast."""
-    return Plan(folder=folder, rounds=1, secs=1, saves=5, starts=1)
+    return Plan(folder=folder, rounds=1, secs=1, saves=5, starts=1, colds=2)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import load
+from benchmarks.stack.images import containers
 
 NONE: Final = "–"
 """A cell without a value."""
@@ -52,6 +53,11 @@ def invalid(row: str, problem: load.Invalid) -> Table:
     return Table(row, f"**Invalid**: {problem}", ["result"], [[NONE]], valid=False)
 
 
+def unable(row: str, problem: load.Unable) -> Table:
+    """What stands in place of a row that this machine cannot measure."""
+    return Table(row, f"**Not measured on this machine**: {problem}", ["result"], [[NONE]])
+
+
 @dataclass(frozen=True)
 class Target:
     """What is to be reached: at most (or at least) `bound`."""
@@ -87,6 +93,7 @@ def machine(how: str) -> str:
             "and from day to day: compare the ratios.\n",
             f"- {os.cpu_count()} CPUs ({_processor()}), {platform.system()} {platform.release()}, "
             f"load average at the start {average}",
+            f"- {containers()}",
             f"- Python {platform.python_version()} ({sys.implementation.name}), {versions}",
             f"- load: wrk {load.version()}, one thread, on the same machine\n",
         ]

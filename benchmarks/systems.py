@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import random
-import socket
 import subprocess
 import sys
 import time
@@ -17,21 +14,10 @@ from typing import Any, Final
 import psutil
 
 from benchmarks.client import Client, Question
-from benchmarks.load import Invalid
+from benchmarks.processes import ROOT, START_SECS, first_answer, free_port, started
 
-ROOT: Final = Path(__file__).resolve().parents[1]
 MEASURED: Final = ROOT / "benchmarks" / "plugins" / "measured.py"
-START_SECS: Final = 60.0
-"""Seconds a system may take to its first right answer."""
-_STOP_SECS: Final = 40.0
-"""Seconds it may take to stop: more than Plugbay gives to calls in flight."""
-_BETWEEN_SECS: Final = 0.005
-"""Seconds between two attempts to get a first answer."""
-
-_PORTS: Final = (20_000, 32_000)
-"""Below the ports that Linux gives to outgoing connections."""
-
-_QUERY: Final = "?a=one&b=two&c=3&d=4"
+QUERY: Final = "?a=one&b=two&c=3&d=4"
 ECHOED: Final[dict[str, Any]] = {"a": "one", "b": "two", "c": 3, "d": 4}
 
 
@@ -47,25 +33,32 @@ class System:
     """Environment variables that the command needs for a port."""
 
 
-class Running:
-    """A system that has answered."""
+@dataclass(frozen=True)
+class Served:
+    """What answers the echo on a port of this machine."""
 
-    def __init__(self, system: System, port: int, process: psutil.Process, start_secs: float) -> None:
-        self.system = system
-        self.port = port
-        self.process = process
-        self.start_secs = start_secs
-        """Seconds from its start to its first right answer."""
+    name: str
+    port: int
+    echo: Question
 
     def url(self, question: Question) -> str:
         """Where to ask it."""
         return f"http://127.0.0.1:{self.port}{question.path}"
 
     def check(self, *questions: Question) -> None:
-        """Asks each once. Raises Invalid for a wrong answer."""
+        """Asks each once, or the echo when there is none. Raises Invalid for a wrong answer."""
         with Client(self.port) as client:
-            for question in questions:
+            for question in questions or (self.echo,):
                 client.check(question)
+
+
+@dataclass(frozen=True)
+class Running(Served):
+    """A system that has answered."""
+
+    process: psutil.Process
+    start_secs: float
+    """Seconds from its start to its first right answer."""
 
 
 @contextlib.contextmanager
@@ -74,72 +67,22 @@ def running(
 ) -> Iterator[Running]:
     """Starts a system, and stops it with all its processes. It is running once it answers `first`,
     by default its echo. What it prints goes to `<name>.log` in `folder`. Raises Invalid when it does not start."""
-    port = _free_port()
+    port = free_port()
     log = folder / f"{system.name}.log"
     began = time.perf_counter()
-    with log.open("ab") as output:
-        started = subprocess.Popen(
-            system.command(port),
-            cwd=ROOT,
-            env={**os.environ, **system.environ(port)},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C in the terminal is for the benchmark alone
-        )
-    try:
-        _first_answer(started, port, first or system.echo, began + start_secs, log)
-        yield Running(system, port, psutil.Process(started.pid), time.perf_counter() - began)
-    finally:
-        _stop(started)
+    with started(system.command(port), log, system.environ(port)) as process:
+        await_answer(process, port, first or system.echo, began + start_secs, log)
+        yield Running(system.name, port, system.echo, psutil.Process(process.pid), time.perf_counter() - began)
 
 
-def _first_answer(started: subprocess.Popen[bytes], port: int, question: Question, until: float, log: Path) -> None:
-    while True:
-        try:
-            with Client(port, timeout_secs=5) as client:
-                client.check(question)
-            return
-        except Invalid as error:
-            if started.poll() is not None:
-                said = log.read_text(errors="replace").strip().rpartition("\n")[2]
-                raise Invalid(f"ended with {started.returncode} at its start: {said[-200:]}") from error
-            if time.perf_counter() > until:
-                raise
-        time.sleep(_BETWEEN_SECS)
+def await_answer(process: subprocess.Popen[bytes], port: int, question: Question, until: float, log: Path) -> None:
+    """Returns when the port gives the right answer. See first_answer."""
 
+    def ask() -> None:
+        with Client(port, timeout_secs=5) as client:
+            client.check(question)
 
-def _stop(started: subprocess.Popen[bytes]) -> None:
-    """Asks it to stop; what is left of its processes then is killed."""
-    try:
-        tree = psutil.Process(started.pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        tree = []
-    started.terminate()
-    try:
-        started.wait(_STOP_SECS)
-    except subprocess.TimeoutExpired:
-        print(f"pid {started.pid} did not stop within {_STOP_SECS:g} s: killed", file=sys.stderr)
-        started.kill()
-        started.wait()
-    _, left = psutil.wait_procs(tree, timeout=1)
-    for process in left:
-        print(f"pid {process.pid} was left running: killed", file=sys.stderr)
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-
-
-def _free_port() -> int:
-    """A port that nobody listens on. Not one that the kernel would choose: it may give that to a connection
-    before the system listens."""
-    while True:
-        port = random.randrange(*_PORTS)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
+    first_answer(process, ask, until, log)
 
 
 def product(plugins: Path, data: Path, name: str = "plugbay", echo: Question | None = None) -> System:
@@ -156,7 +99,7 @@ def product(plugins: Path, data: Path, name: str = "plugbay", echo: Question | N
         name=name,
         command=lambda _: [str(ROOT / "runserver.sh")],
         environ=lambda port: {**environ, "GATEWAY_PORT": str(port)},
-        echo=echo or Question(f"/rest/services/measured/echo/{_QUERY}", called("echo", ECHOED)),
+        echo=echo or Question(f"/rest/services/measured/echo/{QUERY}", called("echo", ECHOED)),
     )
 
 
@@ -165,24 +108,20 @@ def called(api: str, value: Any) -> dict[str, Any]:
     return {"status": "OK", "response": {api: value}}
 
 
-def _uvicorn(name: str, factory: str) -> System:
+def uvicorn(name: str, factory: str, python: str = sys.executable) -> System:
     """One uvicorn process with its fastest parts."""
     options = ["--factory", "--host=127.0.0.1", "--loop=uvloop", "--http=httptools", "--no-access-log"]
     return System(
         name=name,
-        command=lambda port: [
-            *(sys.executable, "-m", "uvicorn", f"benchmarks.references:{factory}"),
-            *options,
-            f"--port={port}",
-        ],
-        echo=Question(f"/echo{_QUERY}", ECHOED),
+        command=lambda port: [python, "-m", "uvicorn", factory, *options, f"--port={port}"],
+        echo=Question(f"/echo{QUERY}", ECHOED),
     )
 
 
-REFERENCE: Final = _uvicorn("fastapi-def", "fastapi_def")
+REFERENCE: Final = uvicorn("fastapi-def", "benchmarks.references:fastapi_def")
 """What every ratio is against."""
-FASTAPI_ASYNC: Final = _uvicorn("fastapi-async", "fastapi_async")
-BARE: Final = _uvicorn("starlette-msgspec", "bare_starlette")
+FASTAPI_ASYNC: Final = uvicorn("fastapi-async", "benchmarks.references:fastapi_async")
+BARE: Final = uvicorn("starlette-msgspec", "benchmarks.references:bare_starlette")
 FUNCTIONS_FRAMEWORK: Final = System(
     name="functions-framework",
     command=lambda port: [
@@ -190,5 +129,5 @@ FUNCTIONS_FRAMEWORK: Final = System(
         *("--target=echo", f"--source={ROOT / 'benchmarks' / 'cloud_function.py'}"),
         *("--host=127.0.0.1", f"--port={port}"),
     ],
-    echo=Question(f"/{_QUERY}", ECHOED),
+    echo=Question(f"/{QUERY}", ECHOED),
 )

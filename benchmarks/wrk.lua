@@ -1,14 +1,26 @@
--- Lets wrk send a body, and prints what it measured as one line of JSON.
+-- Lets wrk send a body, or ask one path after the other, and prints what it measured as one line of JSON.
 --
---   wrk … -s wrk.lua URL [-- METHOD BODY-FILE]
+--   wrk … -s wrk.lua URL [-- METHOD BODY-FILE | -- PATHS-FILE]
+
+local requests = {}
 
 function init(args)
-  if args[1] then
+  if args[2] then
     local file = assert(io.open(args[2], "rb"))
     wrk.method = args[1]
     wrk.body = file:read("*a")
     wrk.headers["Content-Type"] = "application/json"
     file:close()
+  elseif args[1] then
+    wrk.init(args)
+    for path in io.lines(args[1]) do
+      requests[#requests + 1] = wrk.format(nil, path)
+    end
+    local turn = 0
+    request = function()
+      turn = turn % #requests + 1
+      return requests[turn]
+    end
   end
 end
 

@@ -9,12 +9,19 @@ from benchmarks.plan import Plan
 from benchmarks.report import Table
 from benchmarks.rows.calls import calls
 from benchmarks.rows.catalogue import catalogue, start
+from benchmarks.rows.cold import cold
 from benchmarks.rows.hung import hung
+from benchmarks.rows.idle import idle
 from benchmarks.rows.large import large
 from benchmarks.rows.memory import memory
 from benchmarks.rows.reload import reload
+from benchmarks.rows.stack import stack
+from benchmarks.rows.tenants import tenants
 
 Row = Callable[[Plan], Table]
-"""Measures and gives its table. Raises Invalid when a measurement cannot be used."""
+"""Measures and gives its table. Raises Invalid when a measurement cannot be used, Unable when this machine
+lacks what it takes."""
 
-ROWS: Final[dict[str, Row]] = {row.__name__: row for row in (calls, reload, start, catalogue, large, hung, memory)}
+_EMBEDDED: Final = (calls, reload, start, catalogue, large, hung, memory)
+_STACK: Final = (stack, cold, idle, tenants)
+ROWS: Final[dict[str, Row]] = {row.__name__: row for row in (*_EMBEDDED, *_STACK)}

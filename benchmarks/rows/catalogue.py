@@ -57,8 +57,7 @@ def catalogue(plan: Plan) -> Table:
         for one in started:
             _ready_secs(one.port, time.perf_counter())
         measures = {
-            name: partial(load.run, one.url(one.system.echo), 1, plan.secs)
-            for name, one in zip(systems, started, strict=True)
+            name: partial(load.run, one.url(one.echo), 1, plan.secs) for name, one in zip(systems, started, strict=True)
         }
         results = valid(take_turns(measures, plan.rounds))
     few, many = results.values()

@@ -29,7 +29,7 @@ def hung(plan: Plan) -> Table:
     """The row `hung`."""
     with ExitStack() as stack:
         (plugbay,) = start_all(stack, [measured_product(plan)], plan)
-        url = plugbay.url(plugbay.system.echo)
+        url = plugbay.url(plugbay.echo)
 
         def without() -> Sample:
             return load.run(url, GOOD, plan.secs)

@@ -60,9 +60,9 @@ def large(plan: Plan) -> Table:
         for connections in CONNECTIONS:
             measures = {}
             for one in started:
-                question = questions[one.system.name]
+                question = questions[one.name]
                 one.check(question)
-                measures[one.system.name] = partial(
+                measures[one.name] = partial(
                     load.run, one.url(question), connections, max(plan.secs, _LEAST_SECS), body=("POST", file)
                 )
             results = valid(take_turns(measures, plan.rounds))

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Final
 
-import psutil
-
-from benchmarks.load import Invalid
 from benchmarks.plan import Plan
 from benchmarks.report import Table
+from benchmarks.resident import PSS, called, pss_mib
 from benchmarks.rows.calls import measured_product
 from benchmarks.systems import FUNCTIONS_FRAMEWORK, REFERENCE, Running, running
 
@@ -28,7 +25,7 @@ def memory(plan: Plan) -> Table:
             lines += _lines(one)
     return Table(
         title="Idle memory",
-        note="After one call: proportional set size (PSS, shared pages divided among those who share them).",
+        note=f"After one call: {PSS}.",
         header=["system", "process", "PSS MiB"],
         lines=lines,
     )
@@ -36,21 +33,6 @@ def memory(plan: Plan) -> Table:
 
 def _lines(one: Running) -> list[list[str]]:
     processes = [one.process, *one.process.children(recursive=True)]
-    sizes = [(_called(process), _pss_mib(process)) for process in processes]
-    each = [[one.system.name, name, f"{size:.1f}"] for name, size in sizes]
-    return [*each, [one.system.name, "**all**", f"**{sum(size for _, size in sizes):.1f}**"]]
-
-
-def _called(process: psutil.Process) -> str:
-    """The program, and the name that the process gave itself."""
-    script = next((Path(part).name for part in process.cmdline()[1:] if not part.startswith("-")), "")
-    return f"{process.name()} {script}".strip()
-
-
-def _pss_mib(process: psutil.Process) -> float:
-    try:
-        # Not psutil's: it reads the whole table of mappings, which is slow, for the same sum.
-        text = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
-    except PermissionError as error:
-        raise Invalid("the memory of the runner's processes can only be read by root") from error
-    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")) / 1024
+    sizes = [(called(process), pss_mib(process)) for process in processes]
+    each = [[one.name, name, f"{size:.1f}"] for name, size in sizes]
+    return [*each, [one.name, "**all**", f"**{sum(size for _, size in sizes):.1f}**"]]

@@ -14,9 +14,10 @@ import pytest
 from benchmarks import plan
 from benchmarks.client import Question
 from benchmarks.load import Invalid
+from benchmarks.processes import ROOT
 from benchmarks.rows.calls import measured_product
 from benchmarks.rows.large import document
-from benchmarks.systems import BARE, FASTAPI_ASYNC, FUNCTIONS_FRAMEWORK, REFERENCE, ROOT, System, called, running
+from benchmarks.systems import BARE, FASTAPI_ASYNC, FUNCTIONS_FRAMEWORK, REFERENCE, System, called, running
 
 OTHERS = [REFERENCE, FASTAPI_ASYNC, BARE, FUNCTIONS_FRAMEWORK]
 
