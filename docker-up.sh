@@ -13,7 +13,7 @@ secret() { head -c 32 /dev/urandom | base64 | tr -d '=\n' | tr '+/' '-_'; }
 # Adds what is missing to .env.local, and touches nothing that is there.
 make_secrets() {
     local name value missing=()
-    for name in ADMIN_UUID ADMIN_KEY REDIS_GATEWAY_PASSWORD REDIS_HOST_PASSWORD MONGO_ROOT_PASSWORD MONGO_PASSWORD; do
+    for name in ADMIN_UUID ADMIN_KEY PROXY_SECRET REDIS_GATEWAY_PASSWORD REDIS_HOST_PASSWORD MONGO_ROOT_PASSWORD MONGO_PASSWORD; do
         [[ -n $(setting "$name" "") ]] || missing+=("$name")
     done
     ((${#missing[@]})) || return 0

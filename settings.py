@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 ROOT = Path(__file__).resolve().parent
 
 _SLUG = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
-_SECRET = {"ADMIN_KEY", "MONGO_URI", "REDIS_URL"}
+_SECRET = {"ADMIN_KEY", "PROXY_SECRET", "MONGO_URI", "REDIS_URL"}
 """Settings that are not shown when they are wrong."""
 _NUMBERED = re.compile(r"URL_PARM([1-9][0-9]*)")
 _MONGO_NAME = r"^[A-Za-z][A-Za-z0-9_-]{0,37}$"
@@ -76,6 +76,13 @@ class Settings(BaseModel):
         default="", description="File with the certificate and its chain; with TLS_KEY, the stack speaks HTTPS"
     )
     TLS_KEY: str = Field(default="", description="File with the certificate's key, readable for user id 64003")
+    PROXY_SECRET: str = Field(
+        default="",
+        pattern=r"^([A-Za-z0-9_-]{16,128})?$",
+        repr=False,
+        description="What nginx proves itself with in `X-Plugbay-Proxy`, so that its `X-Forwarded-For` names the "
+        "client; empty: no proxy is believed",
+    )
     REDIS_URL: str = Field(
         default="",
         repr=False,

@@ -17,6 +17,7 @@ from catalogue.trials import Inspect
 from gateway.app import Application
 from gateway.dataplane import DataPlane, Observers
 from gateway.http.deadlines import Bounds
+from gateway.http.forwarded import Proxy
 from gateway.http.protocol import strict_protocol
 from gateway.journal import Journal
 from gateway.logs import CallLogs
@@ -125,7 +126,9 @@ class Front:
         return _Server(
             uvicorn.Config(
                 Application(data, create_control(services)),
-                http=strict_protocol(_bounds(settings)),
+                http=strict_protocol(
+                    _bounds(settings), Proxy(settings.PROXY_SECRET) if settings.PROXY_SECRET else None
+                ),
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -2,6 +2,7 @@
 # nginx with nginx.conf, whose @NAMES@ are filled in from the environment; it reads the file anew when the
 # gateways' addresses have changed, so that any number of them come and go behind it.
 set -eu
+umask 077  # PROXY_SECRET stands in the file
 
 CONF=/tmp/nginx.conf
 
@@ -15,12 +16,12 @@ fi
 # Longer than any call may take: the gateway answers all of them in time itself.
 answer_secs=$(awk "BEGIN { print int(${MAX_FUNCTION_SECS:-30} + ${MAX_QUEUE_SECS:-10}) + 10 }")
 
-# One server line per gateway.
+# One server line per gateway. One that takes no connections is left alone for a second, and no longer: it may be back.
 write() {
     servers=
-    for address in $1; do servers="$servers server $address:8080;"; done
+    for address in $1; do servers="$servers server $address:8080 max_fails=3 fail_timeout=1s;"; done
     sed -e "s|@LISTEN@|$listen|" -e "s|@TLS@|${tls:-}|" -e "s|@SERVERS@|${servers:-server 127.0.0.1:1;}|" \
-        -e "s|@MAX_BODY_BYTES@|${MAX_BODY_BYTES:-10485760}|" -e "s|@ANSWER_SECS@|$answer_secs|" \
+        -e "s|@PROXY_SECRET@|$PROXY_SECRET|" -e "s|@MAX_BODY_BYTES@|${MAX_BODY_BYTES:-10485760}|" -e "s|@ANSWER_SECS@|$answer_secs|" \
         /etc/plugbay/nginx.conf >"$CONF"
 }
 

@@ -18,6 +18,7 @@ from gateway.bad_request import BadRequest
 from gateway.http import request_head
 from gateway.http.deadlines import Bounds, Deadlines, Waits, durations
 from gateway.http.exchange import Exchange, refusal
+from gateway.http.forwarded import Proxy
 from gateway.http.held import Held
 from gateway.http.receiving import BODY, HEAD, NOTHING, Receiving
 
@@ -177,14 +178,15 @@ class StrictProtocol(Receiving):
 
     def _say(self, problem: BadRequest) -> None:
         call = new_call_id()
-        _log.info("%d to %s: %s", problem.status, self.client, problem.problem, extra={"call": call})
+        _log.info("%d to %s: %s", problem.status, self.sender or self.client, problem.problem, extra={"call": call})
         self.transport.write(refusal(problem, call, self.server_state.default_headers))
         self.transport.write_eof()
         self.flow.resume_reading()
         self._deadlines.wait(Waits.END)
 
 
-def strict_protocol(bounds: Bounds) -> type[StrictProtocol]:
-    """The protocol class for a server with these bounds: `uvicorn.Config(http=strict_protocol(bounds))`."""
-    own = {"bounds": bounds, "durations": durations(bounds), "held": Held(bounds.max_held_bytes)}
+def strict_protocol(bounds: Bounds, proxy: Proxy | None = None) -> type[StrictProtocol]:
+    """The protocol class for a server with these bounds: `uvicorn.Config(http=strict_protocol(bounds))`. `proxy`
+    may say whom a request is from."""
+    own = {"bounds": bounds, "durations": durations(bounds), "held": Held(bounds.max_held_bytes), "proxy": proxy}
     return type("BoundedProtocol", (StrictProtocol,), own)

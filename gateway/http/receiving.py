@@ -16,6 +16,7 @@ from gateway.bad_request import BadRequest
 from gateway.http import request_head
 from gateway.http.deadlines import Bounds
 from gateway.http.exchange import Exchange
+from gateway.http.forwarded import Proxy
 from gateway.http.held import Held
 
 MAX_TARGET: Final = 8 * 1024
@@ -44,6 +45,9 @@ class Receiving(HttpToolsProtocol):
     held: Held
     """One for all connections of a server."""
 
+    proxy: Proxy | None = None
+    """Who may say whom a request is from; None: nobody."""
+
     def __init__(
         self,
         config: Config,
@@ -56,6 +60,8 @@ class Receiving(HttpToolsProtocol):
         self.stopping = False
         """The server is shutting down."""
         self.incoming: Exchange | None = None
+        self.sender: tuple[str, int] | None = None
+        """Whom the request that is being received is from, as far as that is known."""
         self._raw = b""
         """What the parser was given since, and including, the chunk in which the present head began."""
         self._head_bytes = 0
@@ -101,6 +107,7 @@ class Receiving(HttpToolsProtocol):
         self._fields = []
         self._noted = {}
         self._head_bytes = 0
+        self.sender = self.client
         self.part = HEAD
 
     def on_url(self, url: bytes) -> None:
@@ -124,6 +131,8 @@ class Receiving(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         parser, noted, fields = self.parser, self._noted, self._fields or []
+        if self.proxy is not None:
+            fields, self.sender = self.proxy.read(fields, self.client)
         if len(self._raw) > self.bounds.max_header_bytes:
             self._check_head_size(len(self.url) + sum(len(name) + len(value) + 4 for name, value in fields))
         version = parser.get_http_version()
@@ -152,7 +161,7 @@ class Receiving(HttpToolsProtocol):
             "query_string": query,
             "root_path": self.root_path,
             "headers": fields,
-            "client": self.client,
+            "client": self.sender,
             "server": self.server,
             "state": self.app_state.copy(),
         }

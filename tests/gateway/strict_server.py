@@ -16,6 +16,7 @@ import uvicorn
 import uvloop
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 
+from gateway.http.forwarded import Proxy
 from gateway.http.protocol import Bounds, strict_protocol
 
 TIMEOUT = 10.0
@@ -73,7 +74,7 @@ def answers(data: bytes) -> list[Answer]:
 class StrictServer:
     """Serves until left. `served` are the requests that reached the application, as `METHOD path`."""
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: Bounds, proxy: Proxy | None = None) -> None:
         self.served: list[str] = []
         self.running = threading.Semaphore(0)
         """Released for each request to /wait that has begun."""
@@ -83,7 +84,7 @@ class StrictServer:
             self._app,
             host="127.0.0.1",
             port=0,
-            http=strict_protocol(bounds),
+            http=strict_protocol(bounds, proxy),
             interface="asgi3",
             ws="none",
             lifespan="off",
@@ -191,6 +192,7 @@ def _echo(scope: HTTPScope, body: bytes) -> bytes:
             "raw_path": scope["raw_path"].decode("ascii"),
             "query": scope["query_string"].decode("ascii"),
             "version": scope["http_version"],
+            "client": (scope["client"] or ("",))[0],
             "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in scope["headers"]],
             "body": body.decode("latin-1"),
         }

@@ -42,6 +42,7 @@ class Stack:
             "PLUGINS": str(plugins),
             "ADMIN_UUID": str(uuid.uuid4()),
             "ADMIN_KEY": self.admin_key,
+            "PROXY_SECRET": secrets.token_urlsafe(24),
             "PREWARMED_RUNNERS": "1",
             "PROGRESS": "plain",
         }
