@@ -108,6 +108,9 @@ class Settings(BaseModel):
         default=0, ge=0, le=1024 * 1024, description="MiB of address space per worker; 0: no limit"
     )
 
+    RUNNER_MAX_CALLS: int = Field(
+        default=100_000, ge=0, description="Calls a tenant's runner answers until it is replaced; 0: any number"
+    )
     PLANS: Path = Field(
         default=Path("plans.toml"), description="File with the plans: memory, CPUs, runners and workers of each tenant"
     )

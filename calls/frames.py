@@ -183,6 +183,8 @@ class Order(enum.IntEnum):
     """host → zygote: SIGKILL the worker of `nonce` and all its descendants."""
     EXITED = 4
     """zygote → host: that worker is gone with wait status `status`; `size` bytes of its last output follow."""
+    STARVED = 5
+    """zygote → host: as EXITED, of a worker that the kernel killed because the runner's memory was used up."""
 
 
 CONTROL: Final = struct.Struct("!B16sII")

@@ -20,7 +20,7 @@ from calls.redis.fitness import Unfit
 from calls.redis.host import HostBounds, RedisHost
 from calls.redis.reading import CallBounds
 from deploy.containers import docker_launcher
-from deploy.limits import pool_limits, tenant_limits
+from deploy.limits import TenantPlans, pool_limits, tenant_limits
 from deploy.process import StartFailed, fail, run
 from deploy.stores import open_store
 from gateway.journal import setup
@@ -90,7 +90,16 @@ class RunnerHost:
         launcher = await self._launcher(stack, folder)
         packages = NoEnvironment() if settings.LAUNCHER == "process" else ImagePackages()
         admin = str(settings.ADMIN_UUID)
-        host = Host(admin, launcher, store, packages, folder, pool_limits(settings), tenant_limits(settings))
+        host = Host(
+            admin,
+            launcher,
+            store,
+            packages,
+            folder,
+            pool_limits(settings),
+            tenant_limits(settings, self._plans),
+            TenantPlans(settings, self._plans, store),
+        )
         stack.push_async_callback(host.close, settings.DRAIN_SECS)
         beating = asyncio.create_task(_beat(settings.RUNNERS_DIR / ALIVE), name="sign of life")
         stack.callback(beating.cancel)
@@ -107,7 +116,7 @@ class RunnerHost:
     async def _launcher(self, stack: contextlib.AsyncExitStack, folder: Path) -> Launcher:
         if self._settings.LAUNCHER == "process":
             return ProcessLauncher(sys.executable, {"PATH": os.defpath})
-        launcher = docker_launcher(self._settings, self._plans, folder)
+        launcher = docker_launcher(self._settings, folder)
         await launcher.open()
         stack.push_async_callback(launcher.close)
         return launcher

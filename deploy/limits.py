@@ -1,13 +1,23 @@
-"""The bounds of a runner host's pools, as the settings give them."""
+"""The bounds of a runner host's pools, as the settings and plans give them."""
 
 from __future__ import annotations
 
 import dataclasses
+import logging
+import os
+from collections.abc import Mapping
+from typing import Protocol
 
-from runner.pool import PoolLimits
+import plans
+from plans import Plan
+from runner.launcher import Resources
+from runner.limits import PoolLimits
 from runner.runner import Limits
 from runner.tenants import TenantLimits
 from settings import MIB, Settings
+from store.contract import Tenant
+
+log = logging.getLogger("plugbay.runner")
 
 
 def pool_limits(settings: Settings) -> PoolLimits:
@@ -15,6 +25,7 @@ def pool_limits(settings: Settings) -> PoolLimits:
     return PoolLimits(
         runners=settings.ADMIN_RUNNERS,
         max_runners=settings.MAX_RUNNERS,
+        max_calls=0,
         warm_workers=settings.WARM_WORKERS,
         worker_idle_secs=settings.WORKER_IDLE_SECS,
         worker_async_calls=settings.WORKER_ASYNC_CALLS,
@@ -24,16 +35,65 @@ def pool_limits(settings: Settings) -> PoolLimits:
             workers=settings.RUNNER_WORKERS,
             max_log=settings.MAX_LOG_BYTES,
             memory_bytes=settings.WORKER_MEMORY_MB * MIB,
+            resources=Resources(memory_bytes=settings.ADMIN_MEMORY_MB * MIB, cpus=_cpus(settings.ADMIN_CPUS)),
         ),
     )
 
 
-def tenant_limits(settings: Settings) -> TenantLimits:
+def tenant_limits(settings: Settings, known: Mapping[str, Plan]) -> TenantLimits:
     """Of the tenants' pools."""
     return TenantLimits(
         prewarmed=settings.PREWARMED_RUNNERS,
         max_runners=settings.MAX_TENANT_RUNNERS,
         idle_secs=settings.TENANT_IDLE_SECS,
         starts_per_minute=settings.TENANT_STARTS_PER_MINUTE,
-        pool=dataclasses.replace(pool_limits(settings), runners=1, max_runners=1, warm_workers=1),
+        pool=_by_plan(settings, known[plans.FREE]),
     )
+
+
+def _by_plan(settings: Settings, plan: Plan) -> PoolLimits:
+    """Of one tenant's pool."""
+    usual = pool_limits(settings)
+    resources = Resources(memory_bytes=plan.memory_bytes, cpus=_cpus(plan.cpus))
+    return dataclasses.replace(
+        usual,
+        runners=1,
+        max_runners=plan.runners,
+        max_calls=settings.RUNNER_MAX_CALLS,
+        warm_workers=1,
+        runner=dataclasses.replace(usual.runner, workers=plan.workers, resources=resources),
+    )
+
+
+def _cpus(wanted: float) -> float:
+    """As many as there are at most: the Engine would refuse more."""
+    there = os.cpu_count() or 1
+    return min(wanted, there) or there
+
+
+class Tenants(Protocol):
+    """The part of the store that knows tenants."""
+
+    async def tenant(self, uuid: str) -> Tenant | None:
+        """The tenant registered under this UUID. Raises StoreUnavailable."""
+
+
+class TenantPlans:
+    """Every tenant's plan, by what the store has for it. See runner.tenants.PlanOf."""
+
+    def __init__(self, settings: Settings, known: Mapping[str, Plan], tenants: Tenants) -> None:
+        self._limits = {name: _by_plan(settings, plan) for name, plan in known.items()}
+        self._tenants = tenants
+        self._unknown: set[str] = set()
+        """Names that were told of: tenants have some of the plans there were once, so these are few."""
+
+    async def __call__(self, owner: str) -> PoolLimits:
+        """See PlanOf. A plan that is not in the file any more counts as `free`."""
+        tenant = await self._tenants.tenant(owner)
+        name = plans.FREE if tenant is None else tenant.plan
+        if name not in self._limits:
+            if name not in self._unknown:
+                log.warning("plan %s is in no file of plans any more: its tenants have plan %s", name, plans.FREE)
+                self._unknown.add(name)
+            name = plans.FREE
+        return self._limits[name]

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from calls.inprocess import InProcessBroker
 from catalogue.inspection import Inspection
 from deploy.front import Front, Parts
-from deploy.limits import pool_limits, tenant_limits
+from deploy.limits import TenantPlans, pool_limits, tenant_limits
 from deploy.process import StartFailed
 from embedded.banner import banner
 from embedded.runners_folder import runners_folder
@@ -76,7 +76,8 @@ class Platform:
             packages,
             runners_folder(settings.DATA_DIR),
             pool_limits(settings),
-            tenant_limits(settings),
+            tenant_limits(settings, self._plans),
+            TenantPlans(settings, self._plans, store),
         )
         await packages.start()
         stack.push_async_callback(packages.close)

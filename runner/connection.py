@@ -7,6 +7,8 @@ runner ends. The host reads no more than a frame's bound, and waits for the rest
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from typing import Final, Protocol, cast
 
 from calls import frames
@@ -16,6 +18,8 @@ HELLO_SECS: Final = 1.0
 """Seconds a new connection may take to present its nonce."""
 FRAME_SECS: Final = 5.0
 """Seconds a frame that has begun may take to arrive."""
+_CREDENTIALS: Final = struct.Struct("3i")
+"""`struct ucred` of unix(7): process id, user id, group id."""
 
 
 class Peer(Protocol):
@@ -37,8 +41,8 @@ class Greeter(Protocol):
     def worker_connected(self, connection: Connection, nonce: bytes) -> Peer:
         """Admits a worker. Raises FrameError for a nonce that is unknown or used."""
 
-    def admits(self) -> bool:
-        """Whether one more connection is within the bound."""
+    def admits(self, uid: int) -> bool:
+        """Whether this user may connect at all, and one more connection is within the bound."""
 
     def closed(self) -> None:
         """A connection that `admits` had counted is closed."""
@@ -63,7 +67,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Accepts a connection within the bound, for as long as a greeting may take."""
         self._transport = cast("asyncio.Transport", transport)
-        if not self._greeter.admits():
+        if not self._greeter.admits(peer_uid(transport.get_extra_info("socket"))):
             self.abort()
             return
         self._counted = True
@@ -153,3 +157,10 @@ class Connection(asyncio.Protocol):
         """Closes at once."""
         if self._transport is not None:
             self._transport.abort()
+
+
+def peer_uid(connection: socket.socket) -> int:
+    """User id of the process at the other end of a Unix socket, as it was when it connected."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    _, uid, _ = _CREDENTIALS.unpack(credentials)
+    return int(uid)

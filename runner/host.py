@@ -12,10 +12,11 @@ from calls.call import Call
 from calls.pools import PoolStatus, UnknownPool
 from runner.job import Job
 from runner.launcher import Launcher, LaunchFailed, Trust
+from runner.limits import PoolLimits
 from runner.modules import ModuleSource
-from runner.pool import Environment, Pool, PoolLimits
+from runner.pool import Environment, Pool
 from runner.stock import PREWARMED
-from runner.tenants import TenantLimits, TenantPools
+from runner.tenants import PlanOf, TenantLimits, TenantPools
 
 log = logging.getLogger("plugbay.runner")
 
@@ -46,12 +47,13 @@ class Host:
         folder: Path,
         limits: PoolLimits,
         tenants: TenantLimits,
+        plan_of: PlanOf,
     ) -> None:
         """`folder` exists, belongs to this host alone, and is removed by `close`."""
         self._folder = folder
         self._admin = admin
         self._pool = Pool(ADMIN_POOL, admin, Trust.ADMIN, launcher, source, environment, self._folder, limits)
-        self._tenants = TenantPools(launcher, source, NoEnvironment(), self._folder, tenants)
+        self._tenants = TenantPools(launcher, source, NoEnvironment(), self._folder, tenants, plan_of)
 
     async def start(self) -> None:
         """Starts the admin pool. Raises LaunchFailed or ControlMissing; `close` ends what was started."""

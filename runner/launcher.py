@@ -33,6 +33,15 @@ class LaunchFailed(Exception):
     """The sandbox could not be started; the message says why, for operators."""
 
 
+class Resources(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of the machine one runner gets."""
+
+    memory_bytes: int
+    """RAM of all its processes and its `/tmp` together. There is no swap."""
+    cpus: float
+    """CPUs' worth of time; fractions are allowed."""
+
+
 class RunnerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What a runner is started with. No field of it is a tenant's to choose."""
 
@@ -47,6 +56,8 @@ class RunnerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of output kept per call."""
     memory_bytes: int
     """Address space of one worker at most; 0: no limit of its own."""
+    resources: Resources
+    """What the whole runner gets, where its kind of launcher can hold it to that."""
 
 
 class Sandbox(Protocol):
@@ -59,6 +70,13 @@ class Sandbox(Protocol):
     async def wait(self) -> str:
         """Completes when process 1 has ended, at once if it already has, and says of what:
         "exit code 3", "signal 9 (SIGKILL)", "memory limit". May be awaited by several tasks."""
+
+    async def resize(self, resources: Resources) -> None:
+        """Gives it other resources from now on. Raises LaunchFailed; what it has then is not known."""
+
+    async def memory(self) -> int | None:
+        """Bytes of RAM it holds now, without what the kernel would take back; None where nobody counts them
+        or the runner has ended."""
 
     async def destroy(self, reason: str) -> None:
         """Ends every process inside and frees what the launcher made for it. When it returns
@@ -74,3 +92,9 @@ class Launcher(Protocol):
     async def start(self, spec: RunnerSpec) -> Sandbox:
         """Starts a runner. When it returns the zygote is about to connect; when it raises
         (LaunchFailed, ControlMissing) nothing is left behind."""
+
+    def resizes(self, trust: Trust) -> bool:
+        """Whether runners of this trust can be resized here; not known to be possible before one was started."""
+
+    def admits(self, runner: str, uid: int) -> bool:
+        """Whether a process of this user at the other end of the runner's socket can be one of the runner's."""

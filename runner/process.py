@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from runner.launcher import ControlMissing, LaunchFailed, RunnerSpec, Trust
+from runner.launcher import ControlMissing, LaunchFailed, Resources, RunnerSpec, Trust
 from runner.worker import kernel, zygote
 from runner.worker_process import describe
 
@@ -24,7 +24,8 @@ _ROUNDS: Final = 200
 
 
 class ProcessLauncher:
-    """Starts zygotes as child processes. `environ` is what admin functions see of the environment."""
+    """Starts zygotes as child processes, whose resources are the machine's. `environ` is what admin
+    functions see of the environment."""
 
     def __init__(self, python: str, environ: Mapping[str, str]) -> None:
         self._python = python
@@ -59,6 +60,14 @@ class ProcessLauncher:
         process.stdin.close()
         return ProcessSandbox(spec.id, process, mark)
 
+    def resizes(self, trust: Trust) -> bool:  # noqa: ARG002
+        """See launcher.Launcher: there is nothing that would have to change."""
+        return True
+
+    def admits(self, runner: str, uid: int) -> bool:  # noqa: ARG002
+        """See launcher.Launcher."""
+        return uid == os.getuid()
+
 
 class ProcessSandbox:
     """One zygote process and whatever descends from it."""
@@ -81,6 +90,13 @@ class ProcessSandbox:
         if self._reason is not None:
             return self._reason
         return describe(-code if code < 0 else code << 8)
+
+    async def resize(self, resources: Resources) -> None:
+        """See launcher.Sandbox."""
+
+    async def memory(self) -> int | None:
+        """See launcher.Sandbox: it has no group of its own to be counted in."""
+        return None
 
     async def destroy(self, reason: str) -> None:
         """See launcher.Sandbox. What functions left running is found as the zygote's descendants and,

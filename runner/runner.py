@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import shutil
 import time
@@ -14,9 +15,11 @@ from calls import frames
 from calls.frames import CONTROL, Order
 from calls.pools import RunnerStatus
 from runner.connection import Connection, Peer
-from runner.launcher import Launcher, LaunchFailed, RunnerSpec, Sandbox, Trust
+from runner.launcher import Launcher, LaunchFailed, Resources, RunnerSpec, Sandbox, Trust
 from runner.states import Lifecycle, State
-from runner.worker_process import WorkerProcess, describe
+from runner.worker_process import MEMORY_LIMIT, WorkerProcess, describe
+
+log = logging.getLogger("plugbay.runner")
 
 START_SECS: Final = 30.0
 """Seconds a runner may take from launch to its zygote's first record."""
@@ -24,6 +27,8 @@ FORK_SECS: Final = 10.0
 """Seconds a forked worker may take to connect."""
 KILL_SECS: Final = 2.0
 """Seconds the zygote may take to kill a worker with its descendants; then the whole runner is destroyed."""
+LAST_WORDS_SECS: Final = 1.0
+"""Seconds a runner whose zygote is silent may take to end, so that its end can be told with its reason."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,8 @@ class Limits:
     """Bytes of output kept per call."""
     memory_bytes: int
     """Address space of a worker; 0: no limit."""
+    resources: Resources
+    """What the whole runner gets."""
 
 
 class Owner(Protocol):
@@ -57,16 +64,18 @@ class Runner:
     def __init__(self, owner: Owner, launcher: Launcher, folder: Path, trust: Trust, limits: Limits) -> None:
         self.id = secrets.token_hex(8)
         self.life = Lifecycle(self.id)
+        self.limits = limits
         self.workers: dict[bytes, WorkerProcess] = {}
         self._owner = owner
         self._launcher = launcher
         self._folder = folder / self.id
         self._trust = trust
-        self._limits = limits
         self._nonce = secrets.token_bytes(16)
         self._forks: dict[bytes, str] = {}
         self._timers: dict[bytes, asyncio.TimerHandle] = {}
         self._connections = 0
+        self._silent = False
+        self._turned_away = False
         self._control: Connection | None = None
         self._sandbox: Sandbox | None = None
         self._server: asyncio.Server | None = None
@@ -80,7 +89,12 @@ class Runner:
     @property
     def usable(self) -> bool:
         """Takes new workers and calls."""
-        return self.life.state is State.BOUND
+        return self.life.state is State.BOUND and not self._silent
+
+    @property
+    def ready(self) -> bool:
+        """Can be given to an owner."""
+        return self.life.state is State.PREWARMED and not self._silent
 
     @property
     def size(self) -> int:
@@ -97,6 +111,18 @@ class Runner:
         """At least one worker holds a call."""
         return any(worker.busy for worker in self.workers.values())
 
+    @property
+    def calls(self) -> int:
+        """Calls answered since it started."""
+        return self._past_calls + sum(worker.calls for worker in self.workers.values())
+
+    @property
+    def idle_secs(self) -> float:
+        """Seconds since it last held a call, or since its last worker came; 0 while it holds one."""
+        if self.busy:
+            return 0.0
+        return time.monotonic() - max((worker.idle_since for worker in self.workers.values()), default=self._started)
+
     def status(self) -> RunnerStatus:
         """The runner now, for operators."""
         return RunnerStatus(
@@ -105,7 +131,7 @@ class Runner:
             owner=self.life.owner,
             workers=len(self.workers),
             busy=sum(worker.busy for worker in self.workers.values()),
-            calls=self._past_calls + sum(worker.calls for worker in self.workers.values()),
+            calls=self.calls,
             age_secs=round(time.monotonic() - self._started, 3),
         )
 
@@ -117,7 +143,7 @@ class Runner:
             self._folder.mkdir(mode=0o700, parents=True)
             address = self._folder / "host.sock"
             self._server = await asyncio.get_running_loop().create_unix_server(
-                lambda: Connection(self, self._limits.max_log), str(address)
+                lambda: Connection(self, self.limits.max_log), str(address)
             )
             self._sandbox = await self._launcher.start(
                 RunnerSpec(
@@ -125,8 +151,9 @@ class Runner:
                     trust=self._trust,
                     socket=address,
                     nonce=self._nonce,
-                    max_log=self._limits.max_log,
-                    memory_bytes=self._limits.memory_bytes,
+                    max_log=self.limits.max_log,
+                    memory_bytes=self.limits.memory_bytes,
+                    resources=self.limits.resources,
                 )
             )
             if self.life.over:  # destroyed meanwhile, before there was anything to destroy
@@ -148,10 +175,29 @@ class Runner:
             raise LaunchFailed(self.life.reason)
         self.life.move(State.PREWARMED, "its zygote has reported")
 
-    def bind(self, owner: str, pool: Owner) -> None:
-        """Gives the runner to its owner's pool, for the rest of its life."""
-        self.life.bind(owner)
+    async def bind(self, owner: str, pool: Owner, limits: Limits) -> None:
+        """Gives the runner to its owner's pool for the rest of its life, once it has what its limits say.
+        Raises LaunchFailed when it cannot have that: it is ended then, and was nobody's."""
+        if limits.resources != self.limits.resources:
+            await self._resize(limits.resources)
+        if self.life.over:
+            raise LaunchFailed(self.life.reason)
+        self.limits = limits
         self._owner = pool
+        self.life.bind(owner)
+
+    async def _resize(self, resources: Resources) -> None:
+        assert self._sandbox is not None
+        try:
+            await self._sandbox.resize(resources)
+        except LaunchFailed as error:
+            self._end(State.FAILED, str(error))
+            await self.gone()
+            raise
+
+    async def memory(self) -> int | None:
+        """Bytes of RAM it holds now; None where that is not known."""
+        return None if self._sandbox is None else await self._sandbox.memory()
 
     async def _abandon(self, reason: str) -> None:
         self._end(State.FAILED, reason)
@@ -238,25 +284,34 @@ class Runner:
     def received(self, body: bytes) -> None:
         """A record from the zygote (see connection.Peer)."""
         order, nonce, status, _ = CONTROL.unpack_from(body)
-        if order != Order.EXITED:
+        if order not in (Order.EXITED, Order.STARVED):
             raise frames.FrameError(f"control record {order} from a zygote")
         self._settle(nonce)
         if purpose := self._forks.pop(nonce, None):
-            self._owner.worker_lost(self, purpose, describe(status))
+            self._owner.worker_lost(self, purpose, MEMORY_LIMIT if order == Order.STARVED else describe(status))
         elif worker := self.workers.pop(nonce, None):
             self._past_calls += worker.calls
-            worker.exited(status, body[CONTROL.size :])
+            worker.exited(status, body[CONTROL.size :], starved=order == Order.STARVED)
         self._stop_if_drained()
 
     def lost(self) -> None:
-        """The control connection closed (see connection.Peer)."""
-        self._end(State.FAILED, "the zygote closed its connection")
+        """The control connection closed (see connection.Peer). Of what its zygote ended, `_watch` is about to tell."""
+        self._silent = True
+        if not self.life.over:
+            asyncio.get_running_loop().call_later(
+                LAST_WORDS_SECS, self._end, State.FAILED, "the zygote closed its connection"
+            )
 
     # What connects to its socket (see connection.Greeter).
 
-    def admits(self) -> bool:
+    def admits(self, uid: int) -> bool:
         """See connection.Greeter."""
-        within = self._connections < self._limits.workers + 3
+        if not self._launcher.admits(self.id, uid):
+            if not self._turned_away:
+                log.warning("runner %s: a process of user %d, which is not its own, was turned away", self.id, uid)
+            self._turned_away = True
+            return False
+        within = self._connections < self.limits.workers + 3
         self._connections += within
         return within
 

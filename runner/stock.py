@@ -40,6 +40,11 @@ class Stock:
         """Runners ready or starting."""
         return len(self._runners)
 
+    @property
+    def ready(self) -> bool:
+        """At least one can be taken."""
+        return any(runner.ready for runner in self._runners)
+
     def fill(self) -> None:
         """Starts what is missing, one after another, in the background."""
         if self._filling is None and not self._closed and len(self._runners) < self.size and self._room():
@@ -60,7 +65,7 @@ class Stock:
     def take(self) -> Runner | None:
         """A runner that is ready, for its taker to bind at once; another is started in its place."""
         for runner in self._runners:
-            if runner.life.state is State.PREWARMED:
+            if runner.ready:
                 self._runners.remove(runner)
                 asyncio.get_running_loop().call_soon(self.fill)
                 return runner
@@ -104,6 +109,10 @@ class Stock:
         task = asyncio.get_running_loop().create_task(runner.gone(), name="prewarmed runner is gone")
         self._over.add(task)
         task.add_done_callback(self._over.discard)
-        if not self._closed:
+        if self._closed:
+            return
+        if runner.life.state is State.STOPPED:
+            asyncio.get_running_loop().call_soon(self.fill)
+        else:
             log.error("prewarmed runner %s lost: %s", runner.id, reason)
             asyncio.get_running_loop().call_later(_RETRY_SECS, self.fill)

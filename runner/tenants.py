@@ -11,16 +11,18 @@ import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from calls.call import Outcome
 from calls.pools import PoolStatus
 from runner.job import Job
 from runner.launcher import ControlMissing, Launcher, LaunchFailed, Trust
+from runner.limits import PoolLimits
 from runner.modules import ModuleSource
-from runner.pool import Environment, Pool, PoolLimits
-from runner.runner import Runner
+from runner.pool import Environment, Pool
+from runner.runner import Limits, Runner
 from runner.stock import Stock
+from store.contract import StoreUnavailable
 
 log = logging.getLogger("plugbay.runner")
 
@@ -40,6 +42,14 @@ class TenantLimits:
     starts_per_minute: int
     """Runners one tenant may use up in a minute."""
     pool: PoolLimits
+    """Of a tenant whose plan is the least one; prewarmed runners have its resources."""
+
+
+class PlanOf(Protocol):
+    """Knows every tenant's plan."""
+
+    async def __call__(self, owner: str) -> PoolLimits:
+        """The bounds of this tenant's pool, as its plan gives them now. Raises StoreUnavailable."""
 
 
 class StartBudget:
@@ -66,13 +76,20 @@ class TenantPools:
     """All pools of tenants on this host."""
 
     def __init__(
-        self, launcher: Launcher, source: ModuleSource, environment: Environment, folder: Path, limits: TenantLimits
+        self,
+        launcher: Launcher,
+        source: ModuleSource,
+        environment: Environment,
+        folder: Path,
+        limits: TenantLimits,
+        plan_of: PlanOf,
     ) -> None:
         self._launcher = launcher
         self._source = source
         self._environment = environment
         self._folder = folder
         self._limits = limits
+        self._plan_of = plan_of
         self._stock = Stock(limits.prewarmed, self._new_runner, self._has_room)
         self._budget = StartBudget(limits.starts_per_minute)
         self._pools: dict[str, Pool] = {}
@@ -90,6 +107,25 @@ class TenantPools:
 
     def _new_runner(self, stock: Stock) -> Runner:
         return Runner(stock, self._launcher, self._folder, Trust.TENANT, self._limits.pool.runner)
+
+    def has_room(self) -> bool:
+        """Whether one more runner of a tenant is within the bound, or a prewarmed one can become it."""
+        return self._stock.ready or self._has_room()
+
+    def take(self, owner: str, limits: Limits) -> Runner | None:
+        """A prewarmed runner for the tenant to bind; None: start one. Raises LaunchFailed when that is not allowed."""
+        self._budget.charge(owner)
+        fits = limits.resources == self._limits.pool.runner.resources or self._launcher.resizes(Trust.TENANT)
+        if fits or not self._has_room():
+            runner = self._stock.take()
+            if fits or runner is None:
+                return runner
+            runner.drain("its place is needed for a runner of another size")
+        return None
+
+    async def limits(self, owner: str) -> PoolLimits:
+        """See PlanOf."""
+        return await self._plan_of(owner)
 
     def _has_room(self) -> bool:
         # A pool that was just opened has no runner yet, but takes the place of one.
@@ -119,7 +155,7 @@ class TenantPools:
             self._environment,
             self._folder,
             self._limits.pool,
-            _Supply(self._stock, self._budget, owner),
+            _Supply(self, owner),
         )
         self._own(self._start(owner, pool))
         return pool
@@ -128,7 +164,7 @@ class TenantPools:
         try:
             await self._launcher.check(Trust.TENANT)
             await pool.start()
-        except (LaunchFailed, ControlMissing) as error:
+        except (LaunchFailed, ControlMissing, StoreUnavailable) as error:
             pool.refuse_waiting(str(error))
             self._forget(owner)
             await pool.close(0)
@@ -188,14 +224,20 @@ class TenantPools:
 
 
 class _Supply:
-    """The stock, as one tenant may use it."""
+    """All tenants' runners, as one tenant may have of them. See runner.crew.Supply."""
 
-    def __init__(self, stock: Stock, budget: StartBudget, owner: str) -> None:
-        self._stock = stock
-        self._budget = budget
+    def __init__(self, pools: TenantPools, owner: str) -> None:
+        self._pools = pools
         self._owner = owner
 
-    def take(self) -> Runner | None:
-        """See runner.pool.Supply."""
-        self._budget.charge(self._owner)
-        return self._stock.take()
+    async def limits(self) -> PoolLimits:
+        """See Supply."""
+        return await self._pools.limits(self._owner)
+
+    def has_room(self) -> bool:
+        """See Supply."""
+        return self._pools.has_room()
+
+    def take(self, limits: Limits) -> Runner | None:
+        """See Supply."""
+        return self._pools.take(self._owner, limits)

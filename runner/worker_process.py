@@ -19,6 +19,7 @@ CLOSE_SECS: Final = 2.0
 """Seconds a worker gets to end by itself once its connection is closed."""
 
 TIME_LIMIT: Final = "time limit"
+MEMORY_LIMIT: Final = "memory limit"
 
 
 class Supervisor(Protocol):
@@ -157,10 +158,15 @@ class WorkerProcess:
         if not self.over:
             self.kill("the worker closed its connection", "connection closed")
 
-    def exited(self, status: int, output: bytes) -> None:
-        """The zygote has reaped it."""
-        reason = cause = describe(status)
-        if self._killed is not None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+    def exited(self, status: int, output: bytes, *, starved: bool) -> None:
+        """The zygote has reaped it; `starved`: the kernel had killed it for want of memory."""
+        reason = cause = MEMORY_LIMIT if starved else describe(status)
+        if (
+            not starved
+            and self._killed is not None
+            and os.WIFSIGNALED(status)
+            and os.WTERMSIG(status) == signal.SIGKILL
+        ):
             reason, cause = self._killed
         self.died(reason, cause, output)
         self._stop_timers()

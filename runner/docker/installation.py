@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.docker.template import Resources
+from runner.docker.template import Quota
+from runner.launcher import Resources
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,15 @@ class Kind:
 
     image: str
     """Name or content address; from images/runner.Dockerfile."""
-    resources: Resources
+    pids: int
+    """Processes and threads of one runner."""
+    tmp: int
+    """Bytes of a runner's `/tmp`, unless half of its memory is less."""
+
+    def quota(self, resources: Resources) -> Quota:
+        """All bounds of a runner with these resources. Raises ValueError naming what is out of range."""
+        tmp = min(self.tmp, resources.memory_bytes // 2)
+        return Quota(memory=resources.memory_bytes, cpus=resources.cpus, pids=self.pids, tmp=tmp)
 
 
 @dataclass(frozen=True)

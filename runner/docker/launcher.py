@@ -81,10 +81,15 @@ class DockerLauncher:
     async def _admin_body(self, spec: RunnerSpec, uid: int) -> dict[str, Any]:
         wanted = self._installation
         image = await self._engine.image(wanted.admin.image)
-        wish = Wish(spec=spec, installation=wanted.name, image=image, uid=uid, resources=wanted.admin.resources)
+        quota = wanted.admin.quota(spec.resources)
+        wish = Wish(spec=spec, installation=wanted.name, image=image, uid=uid, quota=quota)
         return template.admin_body(wish, network=wanted.network)
 
+    def resizes(self, trust: Trust) -> bool:
+        """See launcher.Launcher."""
+        return trust is Trust.ADMIN or self._prover.resizes
+
     def admits(self, runner: str, uid: int) -> bool:
-        """Whether a process of this user id at the other end of the runner's socket can be the runner."""
+        """See launcher.Launcher."""
         member = self._fleet.get(runner)
         return member is not None and member.peer == uid

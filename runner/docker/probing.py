@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import shutil
 from collections.abc import Callable
@@ -12,17 +13,22 @@ from typing import Any, Final
 
 import msgspec
 
+from runner.connection import peer_uid
 from runner.docker import sockets, template
 from runner.docker.engine import EngineAway, EngineError
 from runner.docker.fleet import Fleet
 from runner.docker.sandbox import DockerSandbox
 from runner.docker.verdict import Report
-from runner.launcher import ControlMissing, LaunchFailed, RunnerSpec, Trust
+from runner.launcher import ControlMissing, LaunchFailed, Resources, RunnerSpec, Trust
+
+log = logging.getLogger("plugbay.runner")
 
 _SCRIPT: Final = Path(__file__).with_name("probe.py")
 _PROBE_SECS: Final = 30.0
 _MAX_REPORT: Final = 256 * 1024
 """Bytes of a report at most."""
+PROBED: Final = Resources(memory_bytes=128 * template.MIB, cpus=1)
+"""What a probe's container gets."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +39,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """User id the container was given."""
     peer: int
     """User id the host saw at the other end of the probe's connection."""
+    resizes: bool
+    """Its resources could be set while it ran."""
     warnings: list[str]
     """What of the container's settings the Engine said it would not honour."""
 
@@ -40,7 +48,15 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 async def probe(fleet: Fleet, folder: Path, body: Callable[[RunnerSpec, int], dict[str, Any]]) -> Finding:
     """Raises ControlMissing when no probe reports, EngineAway when the Engine is. `folder` is the host's own."""
     address = folder / f"probe-{secrets.token_hex(4)}" / "host.sock"
-    spec = RunnerSpec(id=secrets.token_hex(8), trust=Trust.TENANT, socket=address, nonce=b"", max_log=0, memory_bytes=0)
+    spec = RunnerSpec(
+        id=secrets.token_hex(8),
+        trust=Trust.TENANT,
+        socket=address,
+        nonce=b"",
+        max_log=0,
+        memory_bytes=0,
+        resources=PROBED,
+    )
     try:
         member = fleet.add(spec)
     except LaunchFailed as error:
@@ -79,12 +95,23 @@ async def _found(member: DockerSandbox, address: Path, body: dict[str, Any], ins
             reader, writer = await connected
         finally:
             ended.cancel()
-        peer = sockets.peer_uid(writer.get_extra_info("socket"))
+        peer = peer_uid(writer.get_extra_info("socket"))
         try:
+            resizes = await _resizes(member)
             text = await _read(reader)
         finally:
             writer.close()
-    return Finding(report=msgspec.json.decode(text, type=Report), uid=member.uid, peer=peer, warnings=warnings)
+    report = msgspec.json.decode(text, type=Report)
+    return Finding(report=report, uid=member.uid, peer=peer, resizes=resizes, warnings=warnings)
+
+
+async def _resizes(member: DockerSandbox) -> bool:
+    try:
+        await member.resize(PROBED)
+    except LaunchFailed as error:
+        log.info("runners cannot be given other resources while they run: %s", error)
+        return False
+    return True
 
 
 def _not_connected(connected: asyncio.Future[Any], ended: asyncio.Task[str]) -> None:

@@ -16,7 +16,7 @@ from runner.docker import template, verdict
 from runner.docker.engine import Engine, Facts, NotThere
 from runner.docker.fleet import Fleet
 from runner.docker.installation import Installation
-from runner.docker.probing import Finding, probe
+from runner.docker.probing import PROBED, Finding, probe
 from runner.docker.template import Wish
 from runner.launcher import ControlMissing, RunnerSpec
 
@@ -42,6 +42,8 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     basis: Basis
     peer: int | None
     """User id this host sees at the other end of every runner's connections; None: each runner's own."""
+    resizes: bool
+    """The runtime gives other resources to what runs."""
 
 
 class Prover:
@@ -64,10 +66,16 @@ class Prover:
                 self._proof = await self._try(basis)
             return self._proof
 
+    @property
+    def resizes(self) -> bool:
+        """See launcher.Launcher."""
+        return self._proof is not None and self._proof.resizes
+
     def body(self, basis: Basis, spec: RunnerSpec, uid: int) -> dict[str, Any]:
         """What the Engine is asked to create for a tenant."""
         wanted = self._installation
-        wish = Wish(spec=spec, installation=wanted.name, image=basis.image, uid=uid, resources=wanted.tenant.resources)
+        quota = wanted.tenant.quota(spec.resources)
+        wish = Wish(spec=spec, installation=wanted.name, image=basis.image, uid=uid, quota=quota)
         return template.tenant_body(wish, runtime=wanted.runtime, profile=basis.profile, systemd=basis.facts.systemd)
 
     async def _basis(self) -> Basis:
@@ -101,9 +109,10 @@ class Prover:
             raise
 
     def _judged(self, basis: Basis, found: Finding) -> Proof:
-        resources = self._installation.tenant.resources
         problems = [f"the Docker Engine: {warning}" for warning in found.warnings]
-        problems += verdict.missing(found.report, found.uid, resources, platform.release())
+        problems += verdict.missing(
+            found.report, found.uid, self._installation.tenant.quota(PROBED), platform.release()
+        )
         if problems:
             raise ControlMissing("sandbox control missing: " + "; ".join(problems))
         log.info(
@@ -112,7 +121,7 @@ class Prover:
             len(found.report.calls),
             len(found.report.sockets),
         )
-        return Proof(basis=basis, peer=None if found.peer == found.uid else found.peer)
+        return Proof(basis=basis, peer=None if found.peer == found.uid else found.peer, resizes=found.resizes)
 
 
 def _profile(path: Path) -> str:

@@ -8,7 +8,9 @@ import signal
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
+from runner.docker import template
 from runner.docker.engine import Conflict, Engine, EngineAway, EngineError, NotThere
+from runner.launcher import LaunchFailed, Resources
 
 log = logging.getLogger("plugbay.runner")
 
@@ -61,6 +63,21 @@ class DockerSandbox:
     async def wait(self) -> str:
         """See launcher.Sandbox."""
         return await asyncio.shield(self._ended)
+
+    async def resize(self, resources: Resources) -> None:
+        """See launcher.Sandbox."""
+        try:
+            await self._engine.update(self.container, template.changeable(resources.memory_bytes, resources.cpus))
+        except EngineError as error:
+            raise LaunchFailed(f"a runner could not be given the resources of its plan: {error}") from error
+
+    async def memory(self) -> int | None:
+        """See launcher.Sandbox."""
+        try:
+            return await self._engine.memory(self.container)
+        except EngineError as error:
+            log.debug("runner %s: %s", self._runner, error)
+            return None
 
     def died(self, exit_code: int | None) -> None:
         """Process 1 has ended, as the Engine says; None when the container is gone and cannot be asked."""

@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 import os
-import socket
-import struct
 from pathlib import Path
-from typing import Final
-
-_CREDENTIALS: Final = struct.Struct("3i")
-"""`struct ucred` of unix(7): process id, user id, group id."""
 
 
 def open_to(address: Path, uid: int) -> None:
@@ -25,10 +19,3 @@ def open_to(address: Path, uid: int) -> None:
         os.chown(address, uid, uid)
     except PermissionError:
         address.chmod(0o666)
-
-
-def peer_uid(connection: socket.socket) -> int:
-    """User id of the process at the other end of a Unix socket, as it was when it connected."""
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    _, uid, _ = _CREDENTIALS.unpack(credentials)
-    return int(uid)

@@ -29,8 +29,8 @@ _FILE_BYTES: Final = 64 * MIB
 _INODES_PER_MIB: Final = 128
 
 
-class Resources(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of the machine one runner gets. Raises ValueError naming the field that is out of range."""
+class Quota(msgspec.Struct, frozen=True, kw_only=True):
+    """All that bounds one runner. Raises ValueError naming the field that is out of range."""
 
     memory: int
     """Bytes of RAM, all processes and `/tmp` together. There is no swap."""
@@ -66,12 +66,12 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     image: str
     """Content address."""
     uid: int
-    resources: Resources
+    quota: Quota
 
 
 def tenant_body(wish: Wish, *, runtime: str, profile: str, systemd: bool) -> dict[str, Any]:
     """A runner for untrusted code. `profile` is the text of a seccomp profile."""
-    tmp = f"rw,noexec,nosuid,nodev,size={wish.resources.tmp},nr_inodes={wish.resources.inodes},mode=1777"
+    tmp = f"rw,noexec,nosuid,nodev,size={wish.quota.tmp},nr_inodes={wish.quota.inodes},mode=1777"
     body = _body(wish, tmp)
     body["HostConfig"] |= {
         "Runtime": runtime,
@@ -90,7 +90,7 @@ def tenant_body(wish: Wish, *, runtime: str, profile: str, systemd: bool) -> dic
 
 def admin_body(wish: Wish, *, network: str) -> dict[str, Any]:
     """A runner for the admin's own code: a network of its own, and the Engine's usual confinement."""
-    body = _body(wish, f"rw,nosuid,nodev,size={wish.resources.tmp},mode=1777")
+    body = _body(wish, f"rw,nosuid,nodev,size={wish.quota.tmp},mode=1777")
     body["HostConfig"] |= {
         "NetworkMode": network,
         "SecurityOpt": ["no-new-privileges:true"],
@@ -110,6 +110,11 @@ def probe_body(body: dict[str, Any], script: str, arguments: Sequence[str]) -> d
     }
 
 
+def changeable(memory: int, cpus: float) -> dict[str, int]:
+    """The settings that can change while a container runs: see Quota."""
+    return {"Memory": memory, "MemorySwap": memory, "NanoCpus": round(cpus * 1_000_000_000)}
+
+
 def socket_inside(spec: RunnerSpec) -> str:
     """The path under which the runner finds the host's socket."""
     return f"{HOST_FOLDER}/{spec.socket.name}"
@@ -121,7 +126,7 @@ def container_name(spec: RunnerSpec) -> str:
 
 
 def _body(wish: Wish, tmp: str) -> dict[str, Any]:
-    spec, resources = wish.spec, wish.resources
+    spec, quota = wish.spec, wish.quota
     return {
         "Image": wish.image,
         "User": f"{wish.uid}:{wish.uid}",
@@ -144,10 +149,8 @@ def _body(wish: Wish, tmp: str) -> dict[str, Any]:
             "Privileged": False,
             "ReadonlyRootfs": True,
             "CapDrop": ["ALL"],
-            "Memory": resources.memory,
-            "MemorySwap": resources.memory,
-            "NanoCpus": round(resources.cpus * 1_000_000_000),
-            "PidsLimit": resources.pids,
+            **changeable(quota.memory, quota.cpus),
+            "PidsLimit": quota.pids,
             "Tmpfs": {"/tmp": tmp},
             "Mounts": [
                 {

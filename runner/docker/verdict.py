@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from runner.docker.template import HOST_FOLDER, Resources
+from runner.docker.template import HOST_FOLDER, Quota
 
 _REFUSED: Final = frozenset({errno.EPERM, errno.ENOSYS})
 _NO_FAMILY: Final = frozenset({errno.EAFNOSUPPORT, errno.EPERM})
@@ -53,14 +53,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     kernel: str
 
 
-def missing(report: Report, uid: int, resources: Resources, kernel: str) -> Iterator[str]:
+def missing(report: Report, uid: int, quota: Quota, kernel: str) -> Iterator[str]:
     """Each control that is not in force, with its fix. `kernel` is this machine's release: a runtime that
     brings another one (gVisor) shows its own /proc and /sys inside."""
     yield from _seccomp(report)
     yield from _privileges(report, uid)
-    yield from _files(report, resources)
+    yield from _files(report, quota)
     if report.kernel == kernel:
-        yield from _kernel(report, resources)
+        yield from _kernel(report, quota)
 
 
 def _seccomp(report: Report) -> Iterator[str]:
@@ -91,13 +91,13 @@ def _privileges(report: Report, uid: int) -> Iterator[str]:
         yield f"image: setuid or setgid files {', '.join(report.setuid[:3])}; build it from images/runner.Dockerfile"
 
 
-def _files(report: Report, resources: Resources) -> Iterator[str]:
+def _files(report: Report, quota: Quota) -> Iterator[str]:
     beyond = [point for point, number in report.written.items() if number not in _NOT_WRITABLE and point != "/tmp"]
     if beyond:
         yield f"read-only root: {', '.join(beyond)} can be written; use runc or runsc as they come"
     if report.replaced not in _NOT_WRITABLE or HOST_FOLDER not in report.written:
         yield f"socket folder: {HOST_FOLDER} is not mounted read-only; use runc or runsc as they come"
-    if report.tmp.bytes > resources.tmp or report.tmp.inodes > resources.inodes:
+    if report.tmp.bytes > quota.tmp or report.tmp.inodes > quota.inodes:
         yield "disk: /tmp is larger than its limit; the Engine must honour size and nr_inodes of a tmpfs"
     if "noexec" not in report.tmp.options:
         yield "disk: /tmp is not mounted noexec; the Engine must honour the options of a tmpfs"
@@ -106,12 +106,12 @@ def _files(report: Report, resources: Resources) -> Iterator[str]:
             yield f"limits: {name} is {report.limits.get(name)}, not {most}; the Engine must honour ulimits"
 
 
-def _kernel(report: Report, resources: Resources) -> Iterator[str]:
+def _kernel(report: Report, quota: Quota) -> Iterator[str]:
     fix = "the kernel needs that cgroup controller (boot with cgroup_enable=memory swapaccount=1 if it is memory)"
     for name, text, most in (
-        ("memory", report.memory, resources.memory),
-        ("swap", report.swap if _swaps(report) else "0", resources.memory),
-        ("pids", report.pids, resources.pids),
+        ("memory", report.memory, quota.memory),
+        ("swap", report.swap if _swaps(report) else "0", quota.memory),
+        ("pids", report.pids, quota.pids),
     ):
         if text is None or not text.strip().isdecimal() or int(text) > most:
             yield f"{name}: no limit is in force; {fix}"

@@ -1,10 +1,13 @@
-"""The few kernel calls Python has no name for, and the process tree as /proc shows it (prctl(2), proc(5))."""
+"""The few kernel calls Python has no name for, and what /proc and /sys show (prctl(2), proc(5), cgroups(7))."""
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
+import platform
 import signal
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -12,6 +15,7 @@ from typing import Final
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_DUMPABLE: Final = 4
 _PR_SET_NAME: Final = 15
+_PR_SET_SECCOMP: Final = 22
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
 WORKER_NAME: Final = "plugbay-worker"
@@ -20,8 +24,8 @@ WORKER_NAME: Final = "plugbay-worker"
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _prctl(option: int, value: int | bytes) -> None:
-    if _libc.prctl(option, value, 0, 0, 0) != 0:
+def _prctl(option: int, value: int | bytes, more: ctypes.c_void_p | int = 0) -> None:
+    if _libc.prctl(option, value, more, 0, 0) != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"prctl({option}): {os.strerror(number)}")
 
@@ -44,6 +48,74 @@ def set_dumpable(dumpable: bool) -> None:
 def set_name(name: str) -> None:
     """Name of this process in `ps` and `top`, 15 bytes at most."""
     _prctl(_PR_SET_NAME, name.encode()[:15])
+
+
+def die_first() -> None:
+    """When memory is used up, the kernel is to end this process before others. What it starts inherits that."""
+    Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def oom_kills() -> int:
+    """Processes of this control group that the kernel has killed for want of memory; 0 where that is not counted."""
+    for folder, file in _memory_groups():
+        try:
+            counts = dict(line.split() for line in (folder / file).read_text().splitlines())
+        except OSError:
+            continue
+        return int(counts.get("oom_kill", 0))
+    return 0
+
+
+def _memory_groups() -> Iterator[tuple[Path, str]]:
+    """Where the kernel may count: the group's own folder, or what a container has mounted in its place."""
+    root = Path("/sys/fs/cgroup")
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            mounted, file = root, "memory.events"
+        elif "memory" in controllers.split(","):
+            mounted, file = root / "memory", "memory.oom_control"
+        else:
+            continue
+        yield mounted / path.lstrip("/"), file
+        yield mounted, file
+
+
+_MODE_FILTER: Final = 2
+_ALLOW: Final = 0x7FFF0000
+_REFUSE: Final = 0x00050000 | errno.EAFNOSUPPORT
+_LOAD, _JUMP_EQUAL, _RETURN = 0x20, 0x15, 0x06
+_NUMBER, _ARCHITECTURE, _FAMILY, _FAMILY_HIGH = 0, 4, 16, 20
+"""Offsets in `struct seccomp_data` of seccomp(2), on machines whose numbers begin with the lowest byte."""
+_SOCKETS: Final = {"x86_64": (0xC000003E, 41, 53), "aarch64": (0xC00000B7, 198, 199)}
+"""Machine → its name in seccomp(2), and the numbers of socket and socketpair."""
+
+
+def refuse_other_sockets() -> None:
+    """Sockets of any family but AF_UNIX are refused with EAFNOSUPPORT from now on, to descendants as well.
+
+    For a process to which they are refused already, but with a number that says less: gVisor has but one.
+    """
+    architecture, alone, pair = _SOCKETS[platform.machine()]
+    program = b"".join(
+        struct.pack("=HBBI", code, yes, no, value)
+        for code, yes, no, value in (
+            (_LOAD, 0, 0, _ARCHITECTURE),
+            (_JUMP_EQUAL, 0, 7, architecture),
+            (_LOAD, 0, 0, _NUMBER),
+            (_JUMP_EQUAL, 1, 0, alone),
+            (_JUMP_EQUAL, 0, 4, pair),
+            (_LOAD, 0, 0, _FAMILY),
+            (_JUMP_EQUAL, 0, 3, 1),
+            (_LOAD, 0, 0, _FAMILY_HIGH),
+            (_JUMP_EQUAL, 0, 1, 0),
+            (_RETURN, 0, 0, _ALLOW),
+            (_RETURN, 0, 0, _REFUSE),
+        )
+    )
+    instructions = ctypes.create_string_buffer(program, len(program))
+    filter_program = ctypes.create_string_buffer(struct.pack("@HP", len(program) // 8, ctypes.addressof(instructions)))
+    _prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.cast(filter_program, ctypes.c_void_p))
 
 
 def _read_all(file: str) -> Iterator[tuple[int, bytes]]:

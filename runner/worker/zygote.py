@@ -10,6 +10,7 @@ first fork. Everything read from the control connection is a record of fixed siz
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import resource
@@ -18,6 +19,7 @@ import shutil
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,6 +77,7 @@ class Zygote:
         self._workers: dict[int, _Forked] = {}
         self._host = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._wake, self._woken = os.pipe()
+        self._oom_kills = kernel.oom_kills()
 
     def run(self, nonce: bytes) -> None:
         """Connects, and serves. Returns in a forked worker only when that worker is done."""
@@ -82,6 +85,7 @@ class Zygote:
         kernel.set_dumpable(False)
         kernel.adopt_orphans()
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        _agree_on_sockets()
         os.set_blocking(self._wake, False)
         os.set_blocking(self._woken, False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -145,6 +149,7 @@ class Zygote:
         kernel.die_with_parent()
         os.setsid()
         kernel.set_dumpable(True)
+        kernel.die_first()
         kernel.adopt_orphans()
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -163,15 +168,13 @@ class Zygote:
             Worker(connection, output, _folder(os.getpid())).run(nonce)
 
     def _reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if not pid:
-                return
+        kills = kernel.oom_kills()
+        for pid, status in _ended_children():
             if pid in self._workers:
-                self._gone(pid, status)
+                starved = kills > self._oom_kills and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+                self._oom_kills += starved
+                self._gone(pid, status, Order.STARVED if starved else Order.EXITED)
+        self._oom_kills = kills
 
     def _kill(self, nonce: bytes) -> None:
         for pid, worker in self._workers.items():
@@ -179,22 +182,45 @@ class Zygote:
                 # The worker first: what it leaves becomes ours, and can then be found and killed.
                 os.kill(pid, signal.SIGKILL)
                 _, status = os.waitpid(pid, 0)
-                self._gone(pid, status)
+                self._gone(pid, status, Order.EXITED)
                 return
 
-    def _gone(self, pid: int, status: int) -> None:
+    def _gone(self, pid: int, status: int, order: Order) -> None:
         """Ends what a dead worker left behind and reports its death."""
         worker = self._workers.pop(pid)
         if kernel.kill_descendants(os.getpid(), spare=frozenset(self._workers)):
             sys.exit(70)  # Something outruns us: the launcher ends the whole sandbox.
         shutil.rmtree(worker.folder, ignore_errors=True)
-        self._send(Order.EXITED, worker.nonce, status, worker.recorder.read())
+        self._send(order, worker.nonce, status, worker.recorder.read())
         worker.recorder.close()
 
     def _end_all(self) -> None:
         for pid in self._workers:
             os.kill(pid, signal.SIGKILL)
         kernel.kill_descendants(os.getpid())
+
+
+def _agree_on_sockets() -> None:
+    """Where only AF_UNIX is allowed, every runtime refuses other families with the same number."""
+    try:
+        socket.socket(socket.AF_INET).close()
+    except PermissionError:
+        kernel.refuse_other_sockets()
+    except OSError as error:
+        if error.errno != errno.EAFNOSUPPORT:
+            raise
+
+
+def _ended_children() -> Iterator[tuple[int, int]]:
+    """Process id and wait status of each child that has ended."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if not pid:
+            return
+        yield pid, status
 
 
 def _folder(pid: int) -> Path:

@@ -16,13 +16,14 @@ import msgspec
 from calls import bundle, payload
 from calls.call import Call, Kind, Outcome, Reply, new_call_id
 from runner.host import Host
-from runner.launcher import Launcher
-from runner.pool import PoolLimits
+from runner.launcher import Launcher, Resources
+from runner.limits import PoolLimits
 from runner.runner import Limits
-from runner.tenants import TenantLimits
+from runner.tenants import PlanOf, TenantLimits
 from runner.worker import kernel
 from store.contract import Module, ModuleSet
 
+MIB = 1024 * 1024
 OWNER = "4a1bf01e-0693-48c5-a52b-fc275205c1d8"
 
 
@@ -77,8 +78,10 @@ class NoPackages:
 class Bench:
     """A host under test."""
 
-    def __init__(self, host: Host, modules: Modules, before: set[int]) -> None:
+    def __init__(self, host: Host, modules: Modules, before: set[int], folder: Path) -> None:
         self.host = host
+        self.folder = folder
+        """The host's own, with a folder for each runner."""
         self.modules = modules
         self._before = before
         self.last: Call
@@ -167,14 +170,21 @@ def limits(**changes: Any) -> PoolLimits:
     usual: dict[str, Any] = {
         "runners": 1,
         "max_runners": 4,
+        "max_calls": 0,
         "warm_workers": 2,
         "worker_idle_secs": 60,
         "worker_async_calls": 16,
         "max_queue_secs": 20,
         "max_result": 1024 * 1024,
-        "runner": Limits(workers=4, max_log=4096, memory_bytes=0),
+        "runner": runner_limits(),
     }
     return PoolLimits(**(usual | changes))
+
+
+def runner_limits(workers: int = 4, memory_mb: int = 256, cpus: float = 1) -> Limits:
+    """Bounds of one runner for a test."""
+    resources = Resources(memory_bytes=memory_mb * MIB, cpus=cpus)
+    return Limits(workers=workers, max_log=4096, memory_bytes=0, resources=resources)
 
 
 def tenants(**changes: Any) -> TenantLimits:
@@ -189,6 +199,15 @@ def tenants(**changes: Any) -> TenantLimits:
     return TenantLimits(**(usual | changes))
 
 
+def one_plan(bounds: PoolLimits) -> PlanOf:
+    """Every tenant has this one."""
+
+    async def plan_of(owner: str) -> PoolLimits:
+        return bounds
+
+    return plan_of
+
+
 async def until(condition: Callable[[], bool]) -> None:
     """Waits for something that announces itself to nobody; the test's own time limit ends it."""
     while not condition():
@@ -196,14 +215,18 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def hosting(launcher: Launcher, pool: PoolLimits, all_tenants: TenantLimits) -> AsyncIterator[Bench]:
-    """A running host without modules. Afterwards no process of it is left."""
+async def hosting(
+    launcher: Launcher, pool: PoolLimits, all_tenants: TenantLimits, plan_of: PlanOf | None = None
+) -> AsyncIterator[Bench]:
+    """A running host without modules; without `plan_of` tenants have the least. Afterwards no process of it is left."""
     kernel.adopt_orphans()
     before = set(kernel.descendants(os.getpid()))
     modules = Modules()
-    host = Host(OWNER, launcher, modules, NoPackages(), Path(tempfile.mkdtemp()), pool, all_tenants)
+    plan_of = plan_of or one_plan(all_tenants.pool)
+    folder = Path(tempfile.mkdtemp())
+    host = Host(OWNER, launcher, modules, NoPackages(), folder, pool, all_tenants, plan_of)
     await host.start()
-    bench = Bench(host, modules, before)
+    bench = Bench(host, modules, before, folder)
     yield bench
     await host.close(5)
     assert not bench.left()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.pool import PoolLimits
+from runner.limits import PoolLimits
 from runner.process import ProcessLauncher
 from tests.runner.bench import Bench, hosting, limits, tenants
 

@@ -9,8 +9,7 @@ import msgspec
 import pytest
 
 from calls.call import Outcome
-from runner.runner import Limits
-from tests.runner.bench import Bench, limits, until
+from tests.runner.bench import Bench, limits, runner_limits, until
 
 HEAD = "from vyperlogix.decorators import expose\nimport os, sys, time, signal, subprocess, threading, asyncio\n"
 
@@ -128,9 +127,7 @@ async def test_output_of_a_dead_worker_is_kept(bench: Bench) -> None:
     assert (reply.outcome, reply.log) == (Outcome.DIED, b"last words\n")
 
 
-@pytest.mark.parametrize(
-    "pool_limits", [limits(warm_workers=1, runner=Limits(workers=1, max_log=4096, memory_bytes=0))]
-)
+@pytest.mark.parametrize("pool_limits", [limits(warm_workers=1, runner=runner_limits(1))])
 async def test_a_thread_that_prints_later_is_not_in_the_next_calls_log(bench: Bench) -> None:
     bench.modules.put(
         "late",
@@ -144,9 +141,7 @@ async def test_a_thread_that_prints_later_is_not_in_the_next_calls_log(bench: Be
     assert (await bench.call("late", "run")).log == b"next\n"
 
 
-@pytest.mark.parametrize(
-    "pool_limits", [limits(warm_workers=1, runner=Limits(workers=1, max_log=4096, memory_bytes=0))]
-)
+@pytest.mark.parametrize("pool_limits", [limits(warm_workers=1, runner=runner_limits(1))])
 async def test_the_next_call_finds_the_process_as_it_was(bench: Bench) -> None:
     bench.modules.put(
         "spoil",
@@ -169,9 +164,7 @@ async def test_the_next_call_finds_the_process_as_it_was(bench: Bench) -> None:
     assert reply.log == b"heard\n"
 
 
-@pytest.mark.parametrize(
-    "pool_limits", [limits(warm_workers=1, runner=Limits(workers=1, max_log=4096, memory_bytes=0))]
-)
+@pytest.mark.parametrize("pool_limits", [limits(warm_workers=1, runner=runner_limits(1))])
 async def test_a_worker_that_cannot_be_restored_is_replaced(bench: Bench) -> None:
     bench.modules.put(
         "nice", source("import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\nreturn os.getpid()")
@@ -179,9 +172,7 @@ async def test_a_worker_that_cannot_be_restored_is_replaced(bench: Bench) -> Non
     assert await bench.value("nice", "run") != await bench.value("nice", "run")
 
 
-@pytest.mark.parametrize(
-    "pool_limits", [limits(warm_workers=1, runner=Limits(workers=1, max_log=4096, memory_bytes=0))]
-)
+@pytest.mark.parametrize("pool_limits", [limits(warm_workers=1, runner=runner_limits(1))])
 async def test_an_interrupt_that_comes_after_its_call_ends_no_worker(bench: Bench, workplace: Path) -> None:
     sent = workplace / "sent"
     bench.modules.put(
@@ -241,9 +232,7 @@ async def test_an_endpoints_own_concurrency_is_a_limit(bench: Bench) -> None:
     assert (await bench.call("one", "run", concurrency=1)).outcome is Outcome.VALUE
 
 
-@pytest.mark.parametrize(
-    "pool_limits", [limits(max_queue_secs=0.2, runner=Limits(workers=2, max_log=4096, memory_bytes=0))]
-)
+@pytest.mark.parametrize("pool_limits", [limits(max_queue_secs=0.2, runner=runner_limits(2))])
 async def test_a_call_that_waits_too_long_is_refused(bench: Bench) -> None:
     bench.modules.put("slow", source("time.sleep(kwargs['secs'])"))
     running = [bench.start("slow", "run", secs=2) for _ in range(2)]
@@ -286,9 +275,7 @@ async def leave():
 )
 
 
-@pytest.mark.parametrize(
-    "pool_limits", [limits(warm_workers=1, runner=Limits(workers=1, max_log=4096, memory_bytes=0))]
-)
+@pytest.mark.parametrize("pool_limits", [limits(warm_workers=1, runner=runner_limits(1))])
 async def test_coroutines_share_a_worker(bench: Bench) -> None:
     bench.modules.put("together", ASYNC)
     replies = await asyncio.gather(*(bench.start("together", "meet", concurrent=True, n=10) for _ in range(10)))
@@ -296,9 +283,7 @@ async def test_coroutines_share_a_worker(bench: Bench) -> None:
     assert {reply.log for reply in replies} == {b"met " + replies[0].payload + b"\n"}
 
 
-@pytest.mark.parametrize(
-    "pool_limits", [limits(warm_workers=1, runner=Limits(workers=1, max_log=4096, memory_bytes=0))]
-)
+@pytest.mark.parametrize("pool_limits", [limits(warm_workers=1, runner=runner_limits(1))])
 async def test_a_coroutine_over_its_limit_is_cancelled_without_harm_to_others(bench: Bench) -> None:
     bench.modules.put("together", ASYNC)
     late = bench.start("together", "forever", concurrent=True, limit=0.2)

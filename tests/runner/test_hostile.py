@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -118,3 +121,34 @@ async def test_descriptors_sent_along_are_not_kept(bench: Bench) -> None:
 
 def _descriptors() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="becomes another user, as root")
+async def test_another_users_process_is_turned_away_and_harms_nobody(bench: Bench) -> None:
+    bench.modules.put("who", source("return os.getppid()"))
+    zygote = await bench.value("who", "run")
+    [runner] = bench.host.pools()[0].runners
+    address = bench.folder / runner.id / "host.sock"
+    for path in (bench.folder, address.parent):
+        path.chmod(0o711)
+    address.chmod(0o666)
+    stranger = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", STRANGER, str(address)), stdout=asyncio.subprocess.PIPE
+    )
+    # What it sends would end the runner, had it come from the runner.
+    assert (await stranger.communicate())[0] == b"turned away\n"
+    assert await bench.value("who", "run") == zygote
+
+
+STRANGER = """
+import os, socket, sys
+os.setresgid(65534, 65534, 65534); os.setgroups([]); os.setresuid(65534, 65534, 65534)
+host = socket.socket(socket.AF_UNIX)
+host.connect(sys.argv[1])
+try:
+    host.sendall(bytes(8))
+    told = host.recv(1)
+except ConnectionError:
+    told = b""
+print("turned away" if not told else told, flush=True)
+"""

@@ -15,10 +15,14 @@ from pathlib import Path
 import pytest
 
 from calls.frames import CONTROL, Order
-from runner.launcher import ControlMissing, Launcher, RunnerSpec, Trust
+from runner.connection import peer_uid
+from runner.launcher import ControlMissing, Launcher, LaunchFailed, Resources, RunnerSpec, Trust
 from runner.process import ProcessLauncher
 from runner.worker import kernel
 from tests.runner.docker import stack
+
+MIB = 1024 * 1024
+RESOURCES = Resources(memory_bytes=256 * MIB, cpus=1)
 
 
 @dataclass
@@ -76,6 +80,7 @@ class Socket:
             nonce=secrets.token_bytes(16),
             max_log=1024,
             memory_bytes=0,
+            resources=RESOURCES,
         )
         self.connected: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]]
 
@@ -133,6 +138,37 @@ async def test_a_zygote_that_loses_its_host_ends_by_itself(kind: Kind, tmp_path:
         writer.close()
         assert await sandbox.wait() == "exit code 0"
         await sandbox.destroy("too late to matter")
+
+
+async def test_only_processes_of_the_runner_are_admitted(kind: Kind, tmp_path: Path) -> None:
+    async with Socket(tmp_path, kind.trust) as host:
+        sandbox = await kind.launcher.start(host.spec)
+        _, writer = await host.connected
+        peer = peer_uid(writer.get_extra_info("socket"))
+        assert kind.launcher.admits(sandbox.id, peer)
+        assert not kind.launcher.admits(sandbox.id, peer + 1)
+        await sandbox.destroy("the test is over")
+
+
+async def test_a_runner_is_resized_while_it_runs_or_says_that_it_cannot_be(kind: Kind, tmp_path: Path) -> None:
+    larger = Resources(memory_bytes=2 * RESOURCES.memory_bytes, cpus=0.5)
+    async with Socket(tmp_path, kind.trust) as host:
+        sandbox = await kind.launcher.start(host.spec)
+        reader, writer = await host.connected
+        await reader.readexactly(CONTROL.size)
+        if kind.launcher.resizes(kind.trust):
+            await sandbox.resize(larger)
+        else:
+            with pytest.raises(LaunchFailed, match="resources"):
+                await sandbox.resize(larger)
+        memory = await sandbox.memory()
+        assert memory is None or MIB < memory < larger.memory_bytes
+        # It obeys as before.
+        nonce = secrets.token_bytes(16)
+        writer.write(CONTROL.pack(Order.FORK, nonce, 0, 0) + CONTROL.pack(Order.KILL, nonce, 0, 0))
+        assert CONTROL.unpack(await reader.readexactly(CONTROL.size))[:2] == (Order.EXITED, nonce)
+        await sandbox.destroy("the test is over")
+        assert await sandbox.memory() is None
 
 
 async def test_without_a_sandbox_tenants_are_refused_and_nothing_is_left(tmp_path: Path) -> None:

@@ -11,8 +11,7 @@ import pytest
 
 from calls.call import Outcome
 from calls.pools import UnknownPool
-from runner.runner import Limits
-from tests.runner.bench import OWNER, Bench, limits, until
+from tests.runner.bench import OWNER, Bench, limits, runner_limits, until
 from tests.runner.test_calls import HEAD, source
 
 
@@ -137,7 +136,7 @@ async def test_a_stopped_zygote_is_destroyed_when_it_does_not_obey(bench: Bench)
 
 @pytest.mark.parametrize(
     "pool_limits",
-    [limits(warm_workers=1, worker_idle_secs=0.2, runner=Limits(workers=4, max_log=4096, memory_bytes=0))],
+    [limits(warm_workers=1, worker_idle_secs=0.2, runner=runner_limits(4))],
 )
 async def test_workers_come_with_the_load_and_go_without_it(bench: Bench) -> None:
     bench.modules.put("slow", source("time.sleep(0.3)\nreturn os.getpid()"))

@@ -6,20 +6,25 @@ The sandbox itself is the launcher's and tested there. Here local processes stan
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from calls.call import Outcome
+from calls.pools import PoolStatus
 from runner.launcher import LaunchFailed, Trust
+from runner.limits import PoolLimits
 from runner.process import ProcessLauncher
-from runner.tenants import StartBudget, TenantLimits
+from runner.tenants import PlanOf, StartBudget, TenantLimits
 from runner.worker import kernel
-from tests.runner.bench import Bench, hosting, limits, tenants, until
+from store.contract import StoreUnavailable
+from tests.runner.bench import Bench, hosting, limits, one_plan, runner_limits, tenants, until
 from tests.runner.test_calls import source
 
 A, B, C = (f"00000000-0000-4000-8000-00000000000{digit}" for digit in "abc")
@@ -143,6 +148,102 @@ async def test_many_tenants_at_once_are_served_or_refused_and_never_mixed(bench:
     served = [reply.payload for reply in replies if reply.outcome is Outcome.VALUE]
     assert served
     assert len(set(served)) == len(served)
+
+
+def pool_of(bench: Bench, owner: str) -> PoolStatus:
+    """A tenant's pool now."""
+    [pool] = [pool for pool in bench.host.pools() if pool.name == owner]
+    return pool
+
+
+def plan(runners: int, workers: int = 1, **changes: Any) -> PoolLimits:
+    """What a plan gives."""
+    return limits(warm_workers=1, max_runners=runners, runner=runner_limits(workers), **changes)
+
+
+SLOW = "time.sleep(0.3)\nreturn os.getppid()"
+
+
+@contextlib.asynccontextmanager
+async def planned(plan_of: PlanOf, **changes: Any) -> AsyncIterator[Bench]:
+    """A host whose tenants have these plans, and a module that takes its time."""
+    launcher = UnguardedLauncher(sys.executable, {"PATH": os.environ["PATH"]})
+    async with hosting(launcher, limits(), tenants(pool=plan(1), **changes), plan_of) as bench:
+        bench.modules.put("who", source(WHO))
+        bench.modules.put("slow", source(SLOW))
+        yield bench
+
+
+async def test_a_pool_grows_while_calls_wait_up_to_its_plan_and_shrinks_without_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("runner.upkeep.CHECK_SECS", 0.05)
+    async with planned(one_plan(plan(3, worker_idle_secs=0.5)), max_runners=8) as bench:
+        zygotes = await asyncio.gather(*(bench.value("slow", "run", owner=A) for _ in range(12)))
+        assert len(set(zygotes)) == 3
+        assert pool_of(bench, A).size == 3
+        await until(lambda: [runner.state for runner in pool_of(bench, A).runners] == ["bound"])
+        assert await bench.value("slow", "run", owner=A) in zygotes
+
+
+async def test_a_pool_that_grows_takes_no_more_than_the_host_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with planned(one_plan(plan(3)), max_runners=2, prewarmed=0) as bench:
+        zygotes = await asyncio.gather(*(bench.value("slow", "run", owner=A) for _ in range(12)))
+        assert len(set(zygotes)) == 2
+
+
+async def test_another_plan_counts_from_the_next_runner_on() -> None:
+    plans = {A: plan(1)}
+
+    async def plan_of(owner: str) -> PoolLimits:
+        return plans[owner]
+
+    async with planned(plan_of, max_runners=8) as bench:
+        assert len(set(await asyncio.gather(*(bench.value("slow", "run", owner=A) for _ in range(3))))) == 1
+        plans[A] = plan(1, workers=3)
+        [zygote] = {await bench.value("slow", "run", owner=A)}
+        os.kill(zygote, 9)
+        await until(lambda: not Path(f"/proc/{zygote}").exists())
+        await asyncio.gather(*(bench.value("slow", "run", owner=A) for _ in range(9)))
+        assert pool_of(bench, A).runners[0].workers == 3
+
+
+async def test_a_store_that_is_away_leaves_the_plan_as_it_was() -> None:
+    away = False
+
+    async def plan_of(owner: str) -> PoolLimits:
+        if away:
+            raise StoreUnavailable("gone")
+        return plan(1, workers=2)
+
+    async with planned(plan_of) as bench:
+        [zygote] = {await bench.value("slow", "run", owner=A)}
+        away = True
+        os.kill(zygote, 9)
+        await until(lambda: not Path(f"/proc/{zygote}").exists())
+        await asyncio.gather(*(bench.value("slow", "run", owner=A) for _ in range(6)))
+        assert pool_of(bench, A).runners[0].workers == 2
+
+
+async def test_a_runner_is_replaced_after_its_calls_and_none_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runner.upkeep.CHECK_SECS", 0.02)
+    async with planned(one_plan(plan(1, workers=4, max_calls=100)), starts_per_minute=1000, max_runners=8) as bench:
+        seen: set[int] = set()
+
+        async def client() -> None:
+            while len(seen) < 4:
+                seen.add((await bench.value("who", "run", owner=A))[0])
+
+        await asyncio.gather(*(client() for _ in range(8)))
+        assert pool_of(bench, A).kills == {}
+
+
+async def test_without_room_a_runner_is_replaced_when_it_is_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runner.upkeep.CHECK_SECS", 0.02)
+    async with planned(one_plan(plan(1, max_calls=1)), prewarmed=0, max_runners=1) as bench:
+        first = await bench.value("slow", "run", owner=A)
+        await until(lambda: not Path(f"/proc/{first}").exists())
+        assert await bench.value("slow", "run", owner=A) != first
 
 
 def test_a_budget_refills_with_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,10 +7,11 @@ import secrets
 from pathlib import Path
 
 from calls.frames import CONTROL, Order
+from runner.connection import peer_uid
 from runner.docker.launcher import DockerLauncher
 from runner.docker.sandbox import DockerSandbox
-from runner.docker.sockets import peer_uid
 from runner.launcher import RunnerSpec, Trust
+from tests.runner.docker.stack import RESOURCES
 
 
 class Running:
@@ -54,4 +55,5 @@ def spec(folder: Path, trust: Trust = Trust.TENANT) -> RunnerSpec:
         nonce=secrets.token_bytes(16),
         max_log=1024,
         memory_bytes=0,
+        resources=RESOURCES,
     )

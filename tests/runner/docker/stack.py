@@ -18,14 +18,14 @@ import docker
 from runner.docker.engine import Engine
 from runner.docker.installation import Installation, Kind
 from runner.docker.launcher import DockerLauncher
-from runner.docker.template import MIB, Resources, label
-from runner.launcher import Trust
+from runner.docker.template import MIB, label
+from runner.launcher import Resources, Trust
 
 ROOT = Path(__file__).resolve().parents[3]
 ADDRESS = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
 PROFILE = ROOT / "images" / "seccomp" / "tenant.json"
 BASE = os.environ.get("PYTHON_IMAGE", "python:3.11-slim-bookworm")
-RESOURCES = Resources(memory=256 * MIB, cpus=1, pids=64, tmp=32 * MIB)
+RESOURCES = Resources(memory_bytes=256 * MIB, cpus=1)
 
 
 @cache
@@ -83,13 +83,22 @@ def network() -> str:
     return name
 
 
+def kind(name: str) -> Kind:
+    """What runners are made of, from this image."""
+    return Kind(name, pids=64, tmp=32 * MIB)
+
+
+QUOTA = kind("").quota(RESOURCES)
+"""All bounds of a runner with RESOURCES."""
+
+
 def installation(folder: Path, **changes: Any) -> Installation:
     """An installation of its own, as an operator would have set it up."""
     usual: dict[str, Any] = {
         "name": f"test-{secrets.token_hex(4)}",
         "folder": folder,
-        "admin": Kind(image(Trust.ADMIN), RESOURCES),
-        "tenant": Kind(image(Trust.TENANT), RESOURCES),
+        "admin": kind(image(Trust.ADMIN)),
+        "tenant": kind(image(Trust.TENANT)),
         "network": network(),
         "runtime": "runc",
         "profile": PROFILE,

@@ -72,7 +72,7 @@ async def run(wanted_folder: Path, script: str) -> str:
         installation=wanted.name,
         image=wanted.tenant.image,
         uid=member.uid,
-        resources=wanted.tenant.resources,
+        quota=stack.QUOTA,
     )
     body = template.tenant_body(wish, runtime="runc", profile=stack.PROFILE.read_text(), systemd=False)
     try:

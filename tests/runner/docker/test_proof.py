@@ -15,7 +15,6 @@ import pytest
 from runner.docker import verdict
 from runner.docker.engine import Engine
 from runner.docker.fleet import Fleet
-from runner.docker.installation import Kind
 from runner.docker.probing import probe
 from runner.docker.proof import Prover
 from runner.docker.verdict import Report
@@ -78,12 +77,12 @@ async def test_a_profile_that_allows_too_much_is_found_out(folder: Path) -> None
 
 
 async def test_an_image_that_is_not_there(folder: Path) -> None:
-    said = await refusal(folder, tenant=Kind("plugbay-none-such", stack.RESOURCES))
+    said = await refusal(folder, tenant=stack.kind("plugbay-none-such"))
     assert "image: plugbay-none-such is not there" in said
 
 
 async def test_an_image_with_a_setuid_program(folder: Path) -> None:
-    said = await refusal(folder, tenant=Kind(stack.image_with("chmod 4755 /usr/bin/env"), stack.RESOURCES))
+    said = await refusal(folder, tenant=stack.kind(stack.image_with("chmod 4755 /usr/bin/env")))
     assert "image: setuid or setgid files /usr/bin/env" in said
 
 
@@ -156,11 +155,11 @@ CHANGES: list[tuple[str, Change]] = [
 async def test_every_control_that_is_not_in_force_is_named(folder: Path) -> None:
     found, uid = await report(folder)
     kernel = platform.release()
-    assert list(verdict.missing(found, uid, stack.RESOURCES, kernel)) == []
+    assert list(verdict.missing(found, uid, stack.QUOTA, kernel)) == []
     for words, change in CHANGES:
         changed = msgspec.to_builtins(found)
         change(changed)
-        said = list(verdict.missing(msgspec.convert(changed, Report), uid, stack.RESOURCES, kernel))
+        said = list(verdict.missing(msgspec.convert(changed, Report), uid, stack.QUOTA, kernel))
         assert any(words in one for one in said), (words, said)
         assert all("; " in one for one in said), said  # what is missing; how to have it
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.docker.sockets import open_to, peer_uid
+from runner.connection import peer_uid
+from runner.docker.sockets import open_to
 
 NOBODY = 65534
 as_root = pytest.mark.skipif(os.getuid() != 0, reason="becomes other users, as root")

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from runner.docker import template
-from runner.docker.template import MIB, Resources, Wish
-from runner.launcher import RunnerSpec, Trust
+from runner.docker.template import MIB, Quota, Wish
+from runner.launcher import Resources, RunnerSpec, Trust
 
 GOLDEN = Path(__file__).parent
+RESOURCES = Resources(memory_bytes=256 * MIB, cpus=0.5)
 
 
 def wish(trust: Trust, **changes: Any) -> Wish:
@@ -24,13 +25,14 @@ def wish(trust: Trust, **changes: Any) -> Wish:
         nonce=b"a secret nonce!!",
         max_log=65536,
         memory_bytes=0,
+        resources=RESOURCES,
     )
     usual: dict[str, Any] = {
         "spec": spec,
         "installation": "an-installation",
         "image": "sha256:0",
         "uid": 200_017,
-        "resources": Resources(memory=256 * MIB, cpus=0.5, pids=64, tmp=32 * MIB),
+        "quota": Quota(memory=256 * MIB, cpus=0.5, pids=64, tmp=32 * MIB),
     }
     return Wish(**(usual | changes))
 
@@ -60,10 +62,15 @@ def differences(one: Any, other: Any, where: str = "") -> set[str]:
 @pytest.mark.parametrize("trust", list(Trust))
 def test_only_user_id_socket_and_limits_vary(trust: Trust) -> None:
     spec = RunnerSpec(
-        id="f" * 16, trust=trust, socket=Path("/elsewhere/host.sock"), nonce=b"x" * 16, max_log=1, memory_bytes=2
+        id="f" * 16,
+        trust=trust,
+        socket=Path("/elsewhere/host.sock"),
+        nonce=b"x" * 16,
+        max_log=1,
+        memory_bytes=2,
+        resources=RESOURCES,
     )
-    resources = Resources(memory=64 * MIB, cpus=1, pids=32, tmp=16 * MIB)
-    other = body(trust, spec=spec, uid=200_001, resources=resources)
+    other = body(trust, spec=spec, uid=200_001, quota=Quota(memory=64 * MIB, cpus=1, pids=32, tmp=16 * MIB))
     limits = {f"/HostConfig/{name}" for name in ("Memory", "MemorySwap", "NanoCpus", "PidsLimit", "Tmpfs//tmp")}
     assert differences(body(trust), other) == limits | {
         "/User",
@@ -103,4 +110,4 @@ def test_under_systemd_tenants_share_a_slice() -> None:
 def test_limits_out_of_range_are_refused(field: str, value: float) -> None:
     usual: dict[str, Any] = {"memory": 64 * MIB, "cpus": 1, "pids": 64, "tmp": 16 * MIB}
     with pytest.raises(ValueError, match="not between"):
-        Resources(**(usual | {field: value}))
+        Quota(**(usual | {field: value}))

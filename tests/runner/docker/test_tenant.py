@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from calls.call import Outcome
 from runner.host import Host
-from tests.runner.bench import OWNER, Bench, Modules, NoPackages, limits, tenants
+from tests.runner.bench import OWNER, Bench, Modules, NoPackages, limits, one_plan, tenants
 from tests.runner.docker import stack
 
 pytestmark = [pytest.mark.needs("docker"), pytest.mark.asyncio(loop_scope="module")]
@@ -28,8 +28,8 @@ on_x86_64 = pytest.mark.skipif(platform.machine() != "x86_64", reason="calls by 
 class Neighbours(Bench):
     """A host with an attacker and somebody who wants to be left alone."""
 
-    def __init__(self, host: Host, modules: Modules, runtime: str, name: str) -> None:
-        super().__init__(host, modules, set())
+    def __init__(self, host: Host, modules: Modules, runtime: str, name: str, folder: Path) -> None:
+        super().__init__(host, modules, set(), folder)
         self.gvisor = runtime == "runsc"
         self.installation = name
 
@@ -51,11 +51,11 @@ async def neighbours(request: pytest.FixtureRequest) -> AsyncIterator[Neighbours
             modules = Modules()
             modules.put("hostile", HOSTILE.read_text())
             (folder / "host").mkdir()
-            host = Host(
-                OWNER, launcher, modules, NoPackages(), folder / "host", limits(), tenants(starts_per_minute=60)
-            )
+            wishes = tenants(starts_per_minute=60)
+            plan_of = one_plan(wishes.pool)
+            host = Host(OWNER, launcher, modules, NoPackages(), folder / "host", limits(), wishes, plan_of)
             await host.start()
-            yield Neighbours(host, modules, request.param, wanted.name)
+            yield Neighbours(host, modules, request.param, wanted.name, folder / "host")
             await host.close(5)
 
 
@@ -136,15 +136,26 @@ async def test_b3_no_family_of_sockets_but_unix(neighbours: Neighbours) -> None:
     assert await neighbours.attack("families") == ["EPERM" if neighbours.gvisor else "EAFNOSUPPORT"]
 
 
-async def test_c3_memory_is_bounded_and_its_lack_ends_the_worker(neighbours: Neighbours) -> None:
+async def test_c3_memory_is_bounded_and_who_uses_it_up_is_told_so(neighbours: Neighbours) -> None:
+    before = await neighbours.attack("ping")
     reply = await neighbours.call("hostile", "memory", owner=EVIL)
-    assert reply.outcome in (Outcome.DIED, Outcome.RAISED), reply
+    assert reply.outcome is Outcome.DIED, reply
+    assert reply.payload.endswith(b"memory limit"), reply
+    after = await neighbours.attack("ping")
+    # The kernel ends a worker and not its runner. It does not see into gVisor, and ends all of that.
+    assert (after["uid"] == before["uid"]) is not neighbours.gvisor
+
+
+async def test_c3_a_worker_that_ends_itself_has_not_used_up_memory(neighbours: Neighbours) -> None:
+    reply = await neighbours.call("hostile", "suicide", owner=EVIL)
+    assert reply.outcome is Outcome.DIED, reply
+    assert b"memory" not in reply.payload, reply
 
 
 async def test_c4_c18_room_is_bounded(neighbours: Neighbours) -> None:
     number, size = await neighbours.attack("room")
     assert number in ("ENOSPC", "EFBIG")
-    assert size <= stack.RESOURCES.tmp
+    assert size <= stack.QUOTA.tmp
 
 
 async def test_c6_processes_are_bounded_and_ended_with_the_call(neighbours: Neighbours) -> None:
@@ -154,7 +165,7 @@ async def test_c6_processes_are_bounded_and_ended_with_the_call(neighbours: Neig
     else:
         assert (reply.outcome, reply.payload) == (Outcome.VALUE, b'"EAGAIN"'), reply
     await neighbours.attack("ping")
-    assert len(stack.processes(neighbours.installation)) < stack.RESOURCES.pids
+    assert len(stack.processes(neighbours.installation)) < stack.QUOTA.pids
 
 
 async def test_c6_a_fork_bomb_is_ended_at_the_time_limit(neighbours: Neighbours) -> None:
@@ -173,7 +184,7 @@ async def test_c17_files_are_counted(neighbours: Neighbours) -> None:
         assert reply.outcome in (Outcome.TIMED_OUT, Outcome.DIED), reply
     else:
         number, made = await neighbours.attack("inodes")
-        assert (number, made < stack.RESOURCES.inodes) == ("ENOSPC", True)
+        assert (number, made < stack.QUOTA.inodes) == ("ENOSPC", True)
 
 
 async def test_d24_the_hosts_socket_cannot_be_replaced(neighbours: Neighbours) -> None:

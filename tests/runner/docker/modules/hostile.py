@@ -193,6 +193,12 @@ def die() -> None:
 
 
 @expose.endpoint(method="GET")
+def suicide() -> None:
+    """Ends its worker as the kernel would."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@expose.endpoint(method="GET")
 def inodes() -> tuple[str, int]:
     """C17: as many files as there may be."""
     folder = Path("/tmp/many")

@@ -1,0 +1,59 @@
+"""What the settings and a tenant's plan make of its pool's bounds."""
+
+from __future__ import annotations
+
+import logging
+import os
+from uuid import UUID
+
+import pytest
+
+import plans
+from deploy.limits import TenantPlans, tenant_limits
+from plans import Plan
+from runner.launcher import Resources
+from settings import MIB, Settings
+from store.contract import Tenant
+
+KNOWN = {
+    "free": Plan(memory_mb=128, cpus=0.5, runners=1, workers=2),
+    "large": Plan(memory_mb=512, cpus=1024, runners=3, workers=7),
+}
+SETTINGS = Settings(ADMIN_UUID=UUID(int=1), ADMIN_KEY="k" * 16, RUNNER_MAX_CALLS=77, RUNNER_WORKERS=3)
+
+
+class Registered:
+    """A store with these tenants."""
+
+    def __init__(self, **plan: str) -> None:
+        self._tenants = {uuid: Tenant(uuid=uuid, plan=name) for uuid, name in plan.items()}
+
+    async def tenant(self, uuid: str) -> Tenant | None:
+        return self._tenants.get(uuid)
+
+
+async def test_a_tenants_plan_bounds_its_pool() -> None:
+    plan_of = TenantPlans(SETTINGS, KNOWN, Registered(one="large"))
+    bounds = await plan_of("one")
+    assert (bounds.runners, bounds.max_runners, bounds.runner.workers, bounds.max_calls) == (1, 3, 7, 77)
+    # More CPUs than there are is refused by the Engine.
+    assert bounds.runner.resources == Resources(memory_bytes=512 * MIB, cpus=os.cpu_count() or 1)
+
+
+async def test_who_has_no_plan_has_the_least_one_and_so_have_prewarmed_runners() -> None:
+    plan_of = TenantPlans(SETTINGS, KNOWN, Registered())
+    bounds = await plan_of("nobody")
+    assert bounds == tenant_limits(SETTINGS, KNOWN).pool
+    assert bounds.runner.resources == Resources(memory_bytes=128 * MIB, cpus=0.5)
+
+
+async def test_a_plan_that_is_not_there_any_more_is_the_least_one_and_told_of_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    plan_of = TenantPlans(SETTINGS, KNOWN, Registered(one="gone", two="gone"))
+    with caplog.at_level(logging.WARNING):
+        for uuid in ("one", "two", "one"):
+            assert await plan_of(uuid) == tenant_limits(SETTINGS, KNOWN).pool
+    [told] = caplog.messages
+    assert "gone" in told
+    assert plans.FREE in told

@@ -1,0 +1,78 @@
+"""Given tenants with plans, when their runners are bound, then the Engine holds each to its plan's resources."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from calls.call import Outcome
+from calls.pools import PoolStatus
+from runner.docker.template import MIB
+from runner.limits import PoolLimits
+from tests.runner.bench import Bench, hosting, limits, runner_limits, tenants, until
+from tests.runner.docker import stack
+from tests.runner.test_calls import source
+
+pytestmark = pytest.mark.needs("docker")
+
+SMALL, LARGE = (f"00000000-0000-4000-8000-00000000000{digit}" for digit in "ab")
+FREE = limits(warm_workers=1, max_runners=1, runner=runner_limits(workers=2))
+PLANS = {SMALL: FREE, LARGE: limits(warm_workers=1, runner=runner_limits(workers=2, memory_mb=384, cpus=0.5))}
+
+
+async def plan_of(owner: str) -> PoolLimits:
+    return PLANS[owner]
+
+
+@pytest.fixture(params=["runc", pytest.param("runsc", marks=pytest.mark.needs("gvisor"))])
+async def bench(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Bench]:
+    """A host with tenants of two plans."""
+    wanted = stack.installation(folder, runtime=request.param)
+    async with stack.launching(wanted) as launcher, hosting(launcher, limits(), tenants(pool=FREE), plan_of) as bench:
+        bench.modules.put("who", source("return os.getuid()"))
+        bench.modules.put("large", source("return len(b'x' * (300 << 20))"))
+        yield bench
+
+
+def held(uid: int) -> tuple[int, int, int]:
+    """Memory, memory with swap and billionths of CPUs that the Engine holds this user's container to."""
+    for one in stack.client().containers():
+        found: dict[str, Any] = stack.client().inspect_container(one["Id"])
+        if found["Config"]["User"] == f"{uid}:{uid}":
+            host = found["HostConfig"]
+            return host["Memory"], host["MemorySwap"], host["NanoCpus"]
+    raise AssertionError(f"no container of user {uid}")
+
+
+def pool_of(bench: Bench, owner: str) -> PoolStatus:
+    """A tenant's pool now."""
+    [pool] = [pool for pool in bench.host.pools() if pool.name == owner]
+    return pool
+
+
+async def test_each_tenants_runner_has_what_its_plan_gives(bench: Bench, request: pytest.FixtureRequest) -> None:
+    await until(lambda: [runner.state for runner in bench.host.pools()[1].runners] == ["prewarmed"])
+    [prewarmed] = bench.host.pools()[1].runners
+    assert held(await bench.value("who", "run", owner=LARGE)) == (384 * MIB, 384 * MIB, 500_000_000)
+    assert held(await bench.value("who", "run", owner=SMALL)) == (256 * MIB, 256 * MIB, 1_000_000_000)
+    assert await bench.value("large", "run", owner=LARGE) == 300 << 20
+    assert (await bench.call("large", "run", owner=SMALL)).outcome is Outcome.DIED
+    if "runc" in request.node.name:  # gVisor cannot change what runs: there a runner is started for the tenant
+        assert [runner.id for runner in pool_of(bench, LARGE).runners] == [prewarmed.id]
+
+
+@pytest.mark.parametrize("bench", ["runc"], indirect=True)
+async def test_a_runner_whose_calls_left_its_memory_taken_is_replaced(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.upkeep.CHECK_SECS", 0.05)
+    bench.modules.put("hoard", source("import builtins\nbuiltins.hoard = b'x' * (210 << 20)\nreturn os.getuid()"))
+    modest = await bench.value("who", "run", owner=LARGE)
+    worn = await bench.value("hoard", "run", owner=SMALL)
+    [runner] = pool_of(bench, SMALL).runners
+    await until(lambda: runner.id not in [one.id for one in pool_of(bench, SMALL).runners])
+    assert await bench.value("who", "run", owner=SMALL) != worn
+    assert await bench.value("who", "run", owner=LARGE) == modest
