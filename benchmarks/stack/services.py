@@ -96,12 +96,13 @@ def mongo(image: str, folder: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def nginx(image: str, name: str, gateway: int, folder: Path) -> Iterator[int]:
-    """The stack's nginx in front of a gateway's port; gives its own. Raises Invalid."""
+def nginx(image: str, name: str, gateway: int, secret: str, folder: Path) -> Iterator[int]:
+    """The stack's nginx in front of a gateway's port; gives its own. `secret` is the gateway's PROXY_SECRET.
+    Raises Invalid."""
     configuration = folder / f"{name}-nginx.conf"
 
     def command(port: int) -> list[str]:
-        configuration.write_text(nginx_configuration(f"127.0.0.1:{port}", f"127.0.0.1:{gateway}"))
+        configuration.write_text(nginx_configuration(f"127.0.0.1:{port}", f"127.0.0.1:{gateway}", secret))
         return ["nginx", "-e", "stderr", "-c", _CONFIGURATION, "-g", "daemon off;"]
 
     options = ["--read-only", "--tmpfs", "/tmp", "--user", "64003:64003"]
@@ -110,12 +111,13 @@ def nginx(image: str, name: str, gateway: int, folder: Path) -> Iterator[int]:
         yield port
 
 
-def nginx_configuration(listen: str, gateway: str) -> str:
+def nginx_configuration(listen: str, gateway: str, secret: str) -> str:
     """nginx/nginx.conf, filled in for one gateway. Raises Invalid for what it asks for and is not known here."""
     values = {
         "LISTEN": listen,
         "SERVERS": f"server {gateway};",
         "TLS": "",
+        "PROXY_SECRET": secret,
         "MAX_BODY_BYTES": "10485760",
         "ANSWER_SECS": "50",
     }

@@ -28,7 +28,7 @@ from benchmarks.systems import ECHOED, MEASURED, QUERY, Running, Served, System,
 from deploy.stores import open_store
 from store.contract import Tenant
 
-_ADMIN: Final = "5f0f3dd4-9c1c-4d39-9c52-0b7dbd9a4a31"
+ADMIN: Final = "5f0f3dd4-9c1c-4d39-9c52-0b7dbd9a4a31"
 _KEY: Final = "key-of-a-benchmark"
 _LABEL: Final = "plugbay.installation"
 _POLL_SECS: Final = 0.02
@@ -129,8 +129,9 @@ def serving(at: Site, runtime: str, tenants: int, **chosen: str) -> Iterator[Sta
     folder = at.plan.subfolder(name)
     modules = _write_modules(folder / "plugins", tenants)
     environ = {
-        "ADMIN_UUID": _ADMIN,
+        "ADMIN_UUID": ADMIN,
         "ADMIN_KEY": _KEY,
+        "PROXY_SECRET": secrets.token_urlsafe(32),
         "ADMIN_IMAGE": at.images.admin,
         "MONGO_URI": at.mongo,
         "MONGO_DATABASE": name,
@@ -152,7 +153,7 @@ def serving(at: Site, runtime: str, tenants: int, **chosen: str) -> Iterator[Sta
         }
         held.enter_context(started([sys.executable, "-m", "deploy.host"], folder / "host.log", host))
         gateway = held.enter_context(running(_gateway(environ, redis, folder / "plugins", runtime, modules), folder))
-        port = held.enter_context(services.nginx(at.images.nginx, name, gateway.port, folder))
+        port = held.enter_context(services.nginx(at.images.nginx, name, gateway.port, environ["PROXY_SECRET"], folder))
         stack = Stack(name, gateway, Served(f"{gateway.name}, nginx", port, gateway.echo), modules)
         with Client(gateway.port) as client:
             for question in modules.values():
