@@ -50,6 +50,7 @@ def runtimes() -> frozenset[str]:
 NEEDS = {
     "docker": Need("docker.io", lambda: bool(runtimes())),
     "gvisor": Need("runsc", lambda: "runsc" in runtimes()),
+    "chromium": Need("chromium", _program("chromium")),
     "node": Need("nodejs", _program("node")),
     "redis": Need("redis-server", _program("redis-server")),
     "shellcheck": Need("shellcheck", _program("shellcheck")),

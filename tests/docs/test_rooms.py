@@ -18,6 +18,8 @@ IMPORTS: dict[str, set[str]] = {
     "store": {"calls"},
     "expose": set(),
     "vyperlogix": {"expose"},
+    "tokens": {"plugbay_client"},
+    "plugbay_client": set(),
     "cli": {"catalogue", "settings", "store"},
     "deploy": {
         *("calls", "catalogue", "gateway", "gateway/control"),
