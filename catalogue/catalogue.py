@@ -19,7 +19,7 @@ from catalogue.trials import Inspect, Trials
 from catalogue.uploads import Uploads
 from catalogue.view import Problem, View
 from catalogue.watch import FolderWatch
-from store.contract import Store, StoreUnavailable
+from store.contract import Status, Store, StoreUnavailable
 
 log = logging.getLogger("plugbay.catalogue")
 
@@ -52,6 +52,8 @@ class Catalogue:
     ) -> None:
         self.on_change: list[Callable[[str], None]] = []
         """Called with the owner, on the event loop, once a new revision of its modules is shown."""
+        self.on_stop: list[Callable[[str], None]] = []
+        """Called with a tenant, on the event loop, that was disabled or removed."""
         self.uploads = Uploads(store, inspect, max_tenant_modules, self._reread)
         """The modules that come over the network."""
         self._admin = admin
@@ -139,14 +141,21 @@ class Catalogue:
             while self._to_follow:
                 owner = self._to_follow.pop()
                 try:
-                    if await self._store.tenant(owner) is None and (await self._store.modules(owner)).modules:
-                        await self._store.remove_tenant(owner)  # stored while the tenant was being removed
-                    self._reconciler.tenant_changed(owner)
-                    await self._reread(owner)
+                    await self._look_at(owner)
                 except StoreUnavailable as error:
                     log.error("the modules of %s stay as they were: %s", owner, error)
                     self._to_follow.add(owner)
                     await asyncio.sleep(BLIND_RESCAN_SECS)
+
+    async def _look_at(self, owner: str) -> None:
+        tenant = await self._store.tenant(owner)
+        if tenant is None and (await self._store.modules(owner)).modules:
+            await self._store.remove_tenant(owner)  # stored while the tenant was being removed
+        self._reconciler.tenant_changed(owner)
+        await self._reread(owner)
+        if tenant is None or tenant.status is not Status.ENABLED:
+            for stops in self.on_stop:
+                stops(owner)
 
     async def _run(self) -> None:
         while True:

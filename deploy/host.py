@@ -30,7 +30,7 @@ from runner.launcher import ControlMissing, Launcher, LaunchFailed
 from runner.process import ProcessLauncher
 from runner.worker import kernel
 from settings import Settings
-from store.contract import StoreUnavailable
+from store.contract import Status, StoreUnavailable
 from store.mongo.store import MongoStore
 from store.mongo.watch import Change, What
 
@@ -122,11 +122,26 @@ class RunnerHost:
         return launcher
 
     def _stored(self, change: Change, store: MongoStore, host: Host) -> None:
-        """Workers are replaced when modules changed, ahead of the calls that need the new ones."""
+        """Workers are replaced when modules changed, ahead of the calls that need the new ones, and end when
+        their tenant is to run no more."""
         if change.what is What.MODULES:
-            task = asyncio.create_task(_renew(change.key, store, host), name=f"modules of {change.key}")
-            self._followers.add(task)
-            task.add_done_callback(self._followers.discard)
+            follower = _renew(change.key, store, host)
+        elif change.what is What.TENANT:
+            follower = self._end(change.key, store, host)
+        else:
+            return
+        task = asyncio.create_task(follower, name=f"change of {change.what} {change.key}")
+        self._followers.add(task)
+        task.add_done_callback(self._followers.discard)
+
+    async def _end(self, tenant: str, store: MongoStore, host: Host) -> None:
+        try:
+            found = await store.tenant(tenant)
+        except StoreUnavailable as error:
+            log.warning("tenant %s has changed, which its next runner finds out: %s", tenant, error)
+            return
+        if found is None or found.status is not Status.ENABLED:
+            host.end(tenant, self._settings.DRAIN_SECS)
 
 
 def _empty(folder: Path) -> Path:

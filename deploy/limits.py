@@ -10,12 +10,12 @@ from typing import Protocol
 
 import plans
 from plans import Plan
-from runner.launcher import Resources
+from runner.launcher import LaunchFailed, Resources
 from runner.limits import PoolLimits
 from runner.runner import Limits
 from runner.tenants import TenantLimits
 from settings import MIB, Settings
-from store.contract import Tenant
+from store.contract import Status, Tenant
 
 log = logging.getLogger("plugbay.runner")
 
@@ -90,7 +90,9 @@ class TenantPlans:
     async def __call__(self, owner: str) -> PoolLimits:
         """See PlanOf. A plan that is not in the file any more counts as `free`."""
         tenant = await self._tenants.tenant(owner)
-        name = plans.FREE if tenant is None else tenant.plan
+        if tenant is None or tenant.status is not Status.ENABLED:
+            raise LaunchFailed(f"tenant {owner} is {'unknown' if tenant is None else tenant.status}")
+        name = tenant.plan
         if name not in self._limits:
             if name not in self._unknown:
                 log.warning("plan %s is in no file of plans any more: its tenants have plan %s", name, plans.FREE)

@@ -114,6 +114,7 @@ class Platform:
             await host.close(settings.DRAIN_SECS)
 
         catalogue.on_change.append(modules_changed)
+        catalogue.on_stop.append(lambda tenant: host.end(tenant, settings.DRAIN_SECS))
         packages.on_change.append(packages_changed)
         await packages.wait(_PACKAGES_SECS)
         await front.start()

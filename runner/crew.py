@@ -112,7 +112,7 @@ class Crew:
         self._boss.runner_ready(runner)
 
     async def _learn_limits(self) -> None:
-        """A plan that was changed counts from the next runner on."""
+        """A plan that was changed counts from the next runner on. Raises LaunchFailed when there is to be none."""
         if self._supply is not None:
             try:
                 self.limits = await self._supply.limits()
@@ -161,7 +161,8 @@ class Crew:
             self.own(self._widen(self._supply))
 
     async def _widen(self, supply: Supply) -> None:
-        await self._learn_limits()
+        with contextlib.suppress(LaunchFailed):  # the tenant is gone, and its pool about to be
+            await self._learn_limits()
         if self.wanted < self.limits.max_runners and supply.has_room():
             self.wanted += 1
             try:

@@ -75,6 +75,10 @@ class Host:
         else:
             self._tenants.changed(owner, revision)
 
+    def end(self, tenant: str, seconds: float) -> None:
+        """A tenant's code is not to run any more: its runners end once its calls have, or after so many seconds."""
+        self._tenants.end(tenant, seconds)
+
     def renew_admin(self) -> None:
         """The admin's packages have changed: its workers are replaced."""
         self._pool.renew()

@@ -49,7 +49,8 @@ class PlanOf(Protocol):
     """Knows every tenant's plan."""
 
     async def __call__(self, owner: str) -> PoolLimits:
-        """The bounds of this tenant's pool, as its plan gives them now. Raises StoreUnavailable."""
+        """The bounds of this tenant's pool, as its plan gives them now. Raises StoreUnavailable, and LaunchFailed
+        when its code is not to run."""
 
 
 class StartBudget:
@@ -166,7 +167,8 @@ class TenantPools:
             await pool.start()
         except (LaunchFailed, ControlMissing, StoreUnavailable) as error:
             pool.refuse_waiting(str(error))
-            self._forget(owner)
+            if self._pools.get(owner) is pool:  # else it was ended meanwhile
+                self._forget(owner)
             await pool.close(0)
         else:
             asyncio.get_running_loop().call_later(self._limits.idle_secs, self._expire, owner, pool)
@@ -179,17 +181,19 @@ class TenantPools:
         if left > 0 or not pool.quiet:
             asyncio.get_running_loop().call_later(max(left, 1.0), self._expire, owner, pool)
         else:
-            self._end(owner)
+            self.end(owner, 0)
+
+    def end(self, owner: str, seconds: float) -> None:
+        """Ends a tenant's pool; the calls it has get so many seconds to finish."""
+        if owner in self._pools:
+            self._own(self._forget(owner).close(seconds))
 
     def _make_room(self) -> bool:
         """Ends the pool that was not used for the longest time, if any is quiet."""
         quiet = [owner for owner, pool in self._pools.items() if pool.quiet]
         if quiet:
-            self._end(min(quiet, key=self._used.__getitem__))
+            self.end(min(quiet, key=self._used.__getitem__), 0)
         return bool(quiet)
-
-    def _end(self, owner: str) -> None:
-        self._own(self._forget(owner).close(0))
 
     def _forget(self, owner: str) -> Pool:
         del self._used[owner]

@@ -6,14 +6,15 @@ import logging
 import os
 from uuid import UUID
 
+import msgspec
 import pytest
 
 import plans
 from deploy.limits import TenantPlans, tenant_limits
 from plans import Plan
-from runner.launcher import Resources
+from runner.launcher import LaunchFailed, Resources
 from settings import MIB, Settings
-from store.contract import Tenant
+from store.contract import Status, Tenant
 
 KNOWN = {
     "free": Plan(memory_mb=128, cpus=0.5, runners=1, workers=2),
@@ -28,6 +29,9 @@ class Registered:
     def __init__(self, **plan: str) -> None:
         self._tenants = {uuid: Tenant(uuid=uuid, plan=name) for uuid, name in plan.items()}
 
+    def disable(self, uuid: str) -> None:
+        self._tenants[uuid] = msgspec.structs.replace(self._tenants[uuid], status=Status.DISABLED)
+
     async def tenant(self, uuid: str) -> Tenant | None:
         return self._tenants.get(uuid)
 
@@ -40,11 +44,21 @@ async def test_a_tenants_plan_bounds_its_pool() -> None:
     assert bounds.runner.resources == Resources(memory_bytes=512 * MIB, cpus=os.cpu_count() or 1)
 
 
-async def test_who_has_no_plan_has_the_least_one_and_so_have_prewarmed_runners() -> None:
-    plan_of = TenantPlans(SETTINGS, KNOWN, Registered())
-    bounds = await plan_of("nobody")
+async def test_the_least_plan_is_what_prewarmed_runners_have() -> None:
+    plan_of = TenantPlans(SETTINGS, KNOWN, Registered(one="free"))
+    bounds = await plan_of("one")
     assert bounds == tenant_limits(SETTINGS, KNOWN).pool
     assert bounds.runner.resources == Resources(memory_bytes=128 * MIB, cpus=0.5)
+
+
+async def test_code_of_who_is_unknown_or_disabled_has_no_runner() -> None:
+    tenants = Registered(one="free")
+    plan_of = TenantPlans(SETTINGS, KNOWN, tenants)
+    with pytest.raises(LaunchFailed, match="tenant nobody is unknown"):
+        await plan_of("nobody")
+    tenants.disable("one")
+    with pytest.raises(LaunchFailed, match="tenant one is disabled"):
+        await plan_of("one")
 
 
 async def test_a_plan_that_is_not_there_any_more_is_the_least_one_and_told_of_once(

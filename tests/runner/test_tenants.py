@@ -257,3 +257,25 @@ def test_a_budget_refills_with_time(monkeypatch: pytest.MonkeyPatch) -> None:
     budget.charge(B)
     now += 31
     budget.charge(A)
+
+
+async def test_the_runners_of_a_tenant_that_is_to_stop_end_after_its_calls(bench: Bench) -> None:
+    bench.modules.put("naps", source("time.sleep(0.5)\nreturn os.getppid()"))
+    call = asyncio.create_task(bench.value("naps", "run", owner=A))
+    await until(lambda: any(runner.busy for pool in bench.host.pools() for runner in pool.runners))
+    bench.host.end(A, 30)
+    bench.host.end(A, 30)
+    bench.host.end(B, 30)
+    zygote = await call
+    assert [pool.name for pool in bench.host.pools()] == ["admin", "prewarmed"]
+    await until(lambda: not Path(f"/proc/{zygote}").exists())
+    assert (await bench.value("who", "run", owner=A))[0] != zygote
+
+
+async def test_a_pool_that_is_ended_while_it_starts_does_not_end_the_next_one(bench: Bench) -> None:
+    first = asyncio.create_task(bench.call("who", "run", owner=A))
+    await until(lambda: len(bench.host.pools()) == 3)
+    bench.host.end(A, 0)
+    assert await bench.value("who", "run", owner=A)
+    assert (await first).outcome in (Outcome.VALUE, Outcome.UNAVAILABLE, Outcome.DIED)
+    assert [pool.name for pool in bench.host.pools()] == ["admin", "prewarmed", A]
