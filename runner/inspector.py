@@ -37,6 +37,11 @@ class Inspector:
         self._starting: asyncio.Task[None] | None = None
         self._prepared: tuple[bytes, bytes] | None = None
 
+    @property
+    def quiet(self) -> bool:
+        """No accepted INSPECT is unanswered."""
+        return not self._queue and not any(worker.busy for worker in self._workers)
+
     def accept(self, job: Job) -> None:
         """Takes one INSPECT; it is answered whatever happens."""
         self._queue.append(job)

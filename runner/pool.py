@@ -101,7 +101,7 @@ class Pool:
     @property
     def quiet(self) -> bool:
         """No accepted call is unanswered."""
-        return self._dispatcher.quiet.is_set()
+        return self._dispatcher.quiet.is_set() and self._inspector.quiet
 
     def refuse_waiting(self, reason: str) -> None:
         """Answers every waiting call as not run."""

@@ -146,13 +146,13 @@ class Bench:
         assert reply.outcome is Outcome.VALUE, reply
         return msgspec.json.decode(reply.payload)
 
-    async def inspect(self, module: str, candidates: dict[str, str], limit: float = 10) -> Reply:
+    async def inspect(self, module: str, candidates: dict[str, str], limit: float = 10, owner: str = OWNER) -> Reply:
         """Asks for a module's endpoints."""
         return await self.submit(
             Call(
                 id=new_call_id(),
                 kind=Kind.INSPECT,
-                owner=OWNER,
+                owner=owner,
                 revision=0,
                 module=module,
                 function="",

@@ -94,6 +94,12 @@ async def test_a_runner_with_a_call_in_flight_does_not_expire(bench: Bench) -> N
     assert await bench.value("slow", "run", owner=A) == "done"
 
 
+@pytest.mark.parametrize("tenant_limits", [tenants(idle_secs=0.2)])
+async def test_a_runner_that_inspects_a_module_does_not_expire(bench: Bench) -> None:
+    digest = bench.modules.keep("slow", f"import time\ntime.sleep(1)\n{source(WHO)}")
+    assert (await bench.inspect("slow", {"slow": digest}, owner=A)).outcome is Outcome.VALUE
+
+
 @pytest.mark.parametrize("tenant_limits", [tenants(prewarmed=0, max_runners=2)])
 async def test_a_tenant_too_many_takes_the_place_of_one_that_is_quiet(bench: Bench) -> None:
     for owner in (A, B, C):
