@@ -20,6 +20,7 @@ CLOSE_SECS: Final = 2.0
 
 TIME_LIMIT: Final = "time limit"
 MEMORY_LIMIT: Final = "memory limit"
+_CLOSED: Final = ("the worker closed its connection", "connection closed")
 
 
 class Supervisor(Protocol):
@@ -156,17 +157,14 @@ class WorkerProcess:
     def lost(self) -> None:
         """Its connection closed: whatever it is still doing, nobody will hear of it."""
         if not self.over:
-            self.kill("the worker closed its connection", "connection closed")
+            self.kill(*_CLOSED)
 
     def exited(self, status: int, output: bytes, *, starved: bool) -> None:
         """The zygote has reaped it; `starved`: the kernel had killed it for want of memory."""
-        reason = cause = MEMORY_LIMIT if starved else describe(status)
-        if (
-            not starved
-            and self._killed is not None
-            and os.WIFSIGNALED(status)
-            and os.WTERMSIG(status) == signal.SIGKILL
-        ):
+        reason = cause = describe(status)
+        if starved and self._killed in (None, _CLOSED):
+            reason = cause = MEMORY_LIMIT
+        elif self._killed is not None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
             reason, cause = self._killed
         self.died(reason, cause, output)
         self._stop_timers()

@@ -179,4 +179,5 @@ def _translated(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs)
 
 
 def _words(error: Any) -> str:
-    return str(error.explanation or error).strip()
+    """What the Engine said, without what a runtime may have added below."""
+    return str(error.explanation or error).strip().partition("\n")[0]

@@ -6,12 +6,14 @@ import asyncio
 import contextvars
 import inspect
 import os
+import signal
 import socket
 import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final
 
 from calls import frames, payload
@@ -45,10 +47,13 @@ class Worker:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._waiting: list[bytes] = []
         self._max_result = 0
+        self._interruptible = False
+        """A function runs, and has the worker to itself."""
         self._baseline: Baseline
 
     def run(self, nonce: bytes) -> None:
         """Says hello, takes the modules, then runs calls until the host closes the connection."""
+        signal.signal(signal.SIGINT, self._interrupted)
         self._connection.sendall(frames.encode(frames.Hello(nonce)))
         self._prepare()
         self._baseline = Baseline(self._output.restore_streams)
@@ -58,6 +63,11 @@ class Worker:
                 self._invoke(frame)
             elif isinstance(frame, frames.Inspect):
                 self._inspect(frame)
+
+    def _interrupted(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """SIGINT interrupts the function that runs, as in any program. What a call that has ended sends is for nobody."""
+        if self._interruptible:
+            raise KeyboardInterrupt
 
     def _prepare(self) -> None:
         while (body := self._next()) is not None:
@@ -74,10 +84,7 @@ class Worker:
     def _next(self) -> bytes | None:
         """The next frame; None when the host has closed the connection."""
         while not self._waiting:
-            try:
-                data = self._connection.recv(_READ)
-            except KeyboardInterrupt:
-                continue  # sent by a call that has ended: there is nothing here that it could interrupt
+            data = self._connection.recv(_READ)
             if not data:
                 return None
             self._waiting = self._reader.feed(data)[::-1]
@@ -93,12 +100,15 @@ class Worker:
             return
         try:
             arguments, keywords = target.plan.bind(payload.decode(frame.payload))
+            self._interruptible = True
             # A context of its own: context variables set by one call are not seen by the next.
             value = contextvars.copy_context().run(target.function, *arguments, **keywords)
             if inspect.iscoroutine(value):  # asyncio's takes any generator for one
                 value = self._event_loop().run_until_complete(value)
             finished = result.finish(value, self._max_result)
+            self._interruptible = False
         except BaseException as error:  # noqa: BLE001  # whatever plugin code raises is its answer
+            self._interruptible = False
             finished = self._failed(error, capture)
         self._answer(frame.call, finished, capture)
 

@@ -19,7 +19,6 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,7 +75,8 @@ class Zygote:
         self._max_memory = max_memory
         self._workers: dict[int, _Forked] = {}
         self._host = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._wake, self._woken = os.pipe()
+        # Not a pipe: under gVisor, workers could open its ends at /proc/1/fd. Sockets cannot be opened.
+        self._wake, self._woken = socket.socketpair()
         self._oom_kills = kernel.oom_kills()
 
     def run(self, nonce: bytes) -> None:
@@ -86,11 +86,11 @@ class Zygote:
         kernel.adopt_orphans()
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         _agree_on_sockets()
-        os.set_blocking(self._wake, False)
-        os.set_blocking(self._woken, False)
+        self._wake.setblocking(False)
+        self._woken.setblocking(False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the host decides
-        signal.set_wakeup_fd(self._woken, warn_on_full_buffer=False)
+        signal.set_wakeup_fd(self._woken.fileno(), warn_on_full_buffer=False)
         self._host.connect(self._address)
         self._send(Order.HELLO, nonce)
         gc.collect()
@@ -100,8 +100,8 @@ class Zygote:
         poll.register(self._wake, select.POLLIN)
         while True:
             ready = {fd for fd, _ in poll.poll()}
-            if self._wake in ready:
-                os.read(self._wake, 4096)
+            if self._wake.fileno() in ready:
+                self._wake.recv(4096)
                 self._reap()
             if self._host.fileno() in ready:
                 record = self._receive()
@@ -132,6 +132,7 @@ class Zygote:
     def _fork(self, nonce: bytes) -> bool:
         """Forks a worker; True in the worker, once it has run to its end."""
         recorder = Recorder(self._max_log)
+        self._oom_kills = kernel.oom_kills()  # what functions had started may have been killed as well
         try:
             pid = os.fork()
         except OSError as error:  # the process limit is reached
@@ -155,8 +156,8 @@ class Zygote:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         self._host.close()
-        os.close(self._wake)
-        os.close(self._woken)
+        self._wake.close()
+        self._woken.close()
         if self._max_memory:
             resource.setrlimit(resource.RLIMIT_AS, (self._max_memory, self._max_memory))
         random.seed()
@@ -168,13 +169,15 @@ class Zygote:
             Worker(connection, output, _folder(os.getpid())).run(nonce)
 
     def _reap(self) -> None:
-        kills = kernel.oom_kills()
-        for pid, status in _ended_children():
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
             if pid in self._workers:
-                starved = kills > self._oom_kills and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-                self._oom_kills += starved
-                self._gone(pid, status, Order.STARVED if starved else Order.EXITED)
-        self._oom_kills = kills
+                self._gone(pid, status)
 
     def _kill(self, nonce: bytes) -> None:
         for pid, worker in self._workers.items():
@@ -182,17 +185,24 @@ class Zygote:
                 # The worker first: what it leaves becomes ours, and can then be found and killed.
                 os.kill(pid, signal.SIGKILL)
                 _, status = os.waitpid(pid, 0)
-                self._gone(pid, status, Order.EXITED)
+                self._gone(pid, status)
                 return
 
-    def _gone(self, pid: int, status: int, order: Order) -> None:
+    def _gone(self, pid: int, status: int) -> None:
         """Ends what a dead worker left behind and reports its death."""
+        starved = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL and self._kernel_killed()
         worker = self._workers.pop(pid)
         if kernel.kill_descendants(os.getpid(), spare=frozenset(self._workers)):
             sys.exit(70)  # Something outruns us: the launcher ends the whole sandbox.
         shutil.rmtree(worker.folder, ignore_errors=True)
-        self._send(order, worker.nonce, status, worker.recorder.read())
+        self._send(Order.STARVED if starved else Order.EXITED, worker.nonce, status, worker.recorder.read())
         worker.recorder.close()
+
+    def _kernel_killed(self) -> bool:
+        """Whether the kernel has killed a process for want of memory that was not told of yet."""
+        known = self._oom_kills < kernel.oom_kills()
+        self._oom_kills += known
+        return known
 
     def _end_all(self) -> None:
         for pid in self._workers:
@@ -211,18 +221,6 @@ def _agree_on_sockets() -> None:
             raise
 
 
-def _ended_children() -> Iterator[tuple[int, int]]:
-    """Process id and wait status of each child that has ended."""
-    while True:
-        try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return
-        if not pid:
-            return
-        yield pid, status
-
-
 def _folder(pid: int) -> Path:
     """Where the worker `pid` unpacks packages."""
     return Path(tempfile.gettempdir()) / f"modules-{pid}"
@@ -233,8 +231,11 @@ def _main() -> None:
     sys.argv[1:] = []  # plugin code sees it
     os.closerange(3, resource.getrlimit(resource.RLIMIT_NOFILE)[0])  # whatever its launcher had open
     nonce = os.read(0, 16)
-    nothing = os.open(os.devnull, os.O_RDONLY)
+    nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
+    if os.getpid() == 1:  # of a container: nobody reads what it prints, but the Engine would have to carry it away
+        os.dup2(nothing, 1)
+        os.dup2(nothing, 2)
     os.close(nothing)
     sys.path[:] = [entry for entry in sys.path if entry not in (root, site)]
     warnings.filterwarnings("ignore", message=".*multi-threaded.*fork")
