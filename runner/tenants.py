@@ -26,6 +26,8 @@ from store.contract import StoreUnavailable
 
 log = logging.getLogger("plugbay.runner")
 
+KEPT_SECS: Final = 5.0
+"""Seconds after a call for which a tenant keeps its runner, however many others have none."""
 _MINUTE: Final = 60.0
 
 
@@ -189,8 +191,9 @@ class TenantPools:
             self._own(self._forget(owner).close(seconds))
 
     def _make_room(self) -> bool:
-        """Ends the pool that was not used for the longest time, if any is quiet."""
-        quiet = [owner for owner, pool in self._pools.items() if pool.quiet]
+        """Ends the pool that was not used for the longest time, if any is quiet and not in everyday use."""
+        before = time.monotonic() - KEPT_SECS
+        quiet = [owner for owner, pool in self._pools.items() if pool.quiet and self._used[owner] <= before]
         if quiet:
             self.end(min(quiet, key=self._used.__getitem__), 0)
         return bool(quiet)

@@ -101,10 +101,20 @@ async def test_a_runner_that_inspects_a_module_does_not_expire(bench: Bench) -> 
 
 
 @pytest.mark.parametrize("tenant_limits", [tenants(prewarmed=0, max_runners=2)])
-async def test_a_tenant_too_many_takes_the_place_of_one_that_is_quiet(bench: Bench) -> None:
+async def test_a_tenant_too_many_takes_the_place_of_one_that_is_quiet(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.tenants.KEPT_SECS", 0)
     for owner in (A, B, C):
         assert (await bench.call("who", "run", owner=owner)).outcome is Outcome.VALUE
     assert [pool.name for pool in bench.host.pools()][2:] == [B, C]
+
+
+@pytest.mark.parametrize("tenant_limits", [tenants(prewarmed=0, max_runners=1)])
+async def test_a_tenant_too_many_takes_no_runner_that_was_just_used(bench: Bench) -> None:
+    first = await bench.value("who", "run", owner=A)
+    assert (await bench.call("who", "run", owner=B)).outcome is Outcome.UNAVAILABLE
+    assert await bench.value("who", "run", owner=A) == first
 
 
 @pytest.mark.parametrize("tenant_limits", [tenants(prewarmed=0, max_runners=1)])
