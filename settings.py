@@ -83,6 +83,7 @@ class Settings(BaseModel):
         description="What nginx proves itself with in `X-Plugbay-Proxy`, so that its `X-Forwarded-For` names the "
         "client; empty: no proxy is believed",
     )
+    GATEWAYS: int = Field(default=1, ge=1, le=16, description="Gateways of the stack, all behind its nginx")
     REDIS_URL: str = Field(
         default="",
         repr=False,
@@ -212,6 +213,12 @@ class Settings(BaseModel):
         default=30, ge=0, le=3600, description="Seconds calls in flight get to finish when the platform stops"
     )
 
+    ADMIN_ENV_FILE: Path = Field(
+        default=Path("secrets/plugins.env"),
+        description="File with environment variables of the admin's functions, in a folder of its own; "
+        "a change counts within a second",
+    )
+
     PYTHON_IMAGE: str = Field(
         default="python:3.11-slim-bookworm", min_length=1, description="What the stack's own images are built from"
     )
@@ -237,7 +244,7 @@ class Settings(BaseModel):
     def _resolve_folders(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
         return tuple((ROOT / folder.expanduser()).absolute() for folder in value)
 
-    @field_validator("DATA_DIR", "PLANS")
+    @field_validator("DATA_DIR", "PLANS", "ADMIN_ENV_FILE")
     @classmethod
     def _resolve(cls, value: Path) -> Path:
         return (ROOT / value.expanduser()).absolute()

@@ -21,6 +21,7 @@ from calls.redis.host import HostBounds, RedisHost
 from calls.redis.reading import CallBounds
 from deploy.containers import docker_launcher
 from deploy.limits import TenantPlans, pool_limits, tenant_limits
+from deploy.own_names import OWN_NAMES
 from deploy.process import StartFailed, fail, run
 from deploy.stores import open_store
 from gateway.journal import setup
@@ -28,6 +29,7 @@ from plans import Plan
 from runner.host import Host, NoEnvironment
 from runner.launcher import ControlMissing, Launcher, LaunchFailed
 from runner.process import ProcessLauncher
+from runner.variables import BadVariables, Variables
 from runner.worker import kernel
 from settings import Settings
 from store.contract import Status, StoreUnavailable
@@ -77,7 +79,7 @@ class RunnerHost:
         try:
             async with contextlib.AsyncExitStack() as stack:
                 await self._serve(stack, stop)
-        except (StoreUnavailable, LaunchFailed, ControlMissing, BadAddress, Unfit, OSError) as error:
+        except (StoreUnavailable, LaunchFailed, ControlMissing, BadAddress, BadVariables, Unfit, OSError) as error:
             raise StartFailed(str(error)) from error
         finally:
             journal.close()
@@ -89,12 +91,13 @@ class RunnerHost:
         folder = _empty(settings.RUNNERS_DIR / "sockets")
         launcher = await self._launcher(stack, folder)
         packages = NoEnvironment() if settings.LAUNCHER == "process" else ImagePackages()
+        variables = Variables(settings.ADMIN_ENV_FILE, OWN_NAMES, packages)
         admin = str(settings.ADMIN_UUID)
         host = Host(
             admin,
             launcher,
             store,
-            packages,
+            variables,
             folder,
             pool_limits(settings),
             tenant_limits(settings, self._plans),
@@ -104,6 +107,9 @@ class RunnerHost:
         beating = asyncio.create_task(_beat(settings.RUNNERS_DIR / ALIVE), name="sign of life")
         stack.callback(beating.cancel)
         await host.start()
+        variables.on_change.append(host.renew_admin)
+        variables.start()
+        stack.push_async_callback(variables.close)
         attached = RedisHost(settings.REDIS_URL, settings.HOST_NAME, host, host, _bounds(settings))
         store.on_change.append(lambda change: self._stored(change, store, host))
         await attached.open()

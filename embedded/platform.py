@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import importlib
 import logging
-import re
 import socket
 import sys
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from calls.inprocess import InProcessBroker
 from catalogue.inspection import Inspection
 from deploy.front import Front, Parts
 from deploy.limits import TenantPlans, pool_limits, tenant_limits
+from deploy.own_names import OWN_NAMES
 from deploy.process import StartFailed
 from embedded.banner import banner
 from embedded.runners_folder import runners_folder
@@ -24,6 +24,7 @@ from runner.host import Host
 from runner.launcher import ControlMissing, LaunchFailed
 from runner.packages import Packages
 from runner.process import ProcessLauncher
+from runner.variables import BadVariables, Variables
 from runner.worker import kernel
 from settings import Settings
 from store.contract import StoreUnavailable
@@ -56,7 +57,7 @@ class Platform:
         try:
             async with contextlib.AsyncExitStack() as stack:
                 await self._serve(stack, journal, stop)
-        except (StoreUnavailable, LaunchFailed, ControlMissing) as error:
+        except (StoreUnavailable, LaunchFailed, ControlMissing, BadVariables) as error:
             raise StartFailed(str(error)) from error
         finally:
             journal.close()
@@ -68,17 +69,20 @@ class Platform:
         stack.push_async_callback(store.close)
 
         packages = Packages(settings.PLUGINS, settings.DATA_DIR)
+        variables = Variables(settings.ADMIN_ENV_FILE, OWN_NAMES, packages)
         broker = InProcessBroker(settings.MAX_QUEUE, settings.MAX_QUEUE_TOTAL, settings.MAX_HELD_BYTES)
         host = Host(
             str(settings.ADMIN_UUID),
             ProcessLauncher(sys.executable, _admin_environ(self._environ)),
             store,
-            packages,
+            variables,
             runners_folder(settings.DATA_DIR),
             pool_limits(settings),
             tenant_limits(settings, self._plans),
             TenantPlans(settings, self._plans, store),
         )
+        variables.start()
+        stack.push_async_callback(variables.close)
         await packages.start()
         stack.push_async_callback(packages.close)
         stack.push_async_callback(host.close, settings.DRAIN_SECS)
@@ -95,7 +99,8 @@ class Platform:
                 journal=journal,
                 inspect=Inspection(broker, settings.MAX_IMPORT_SECS),
                 plans=self._plans,
-                environment=lambda: packages.digest,
+                # Variables change what importing a module gives, too. They have no digest: they are secrets.
+                environment=lambda: f"{packages.digest}+{variables.changes}" if variables.changes else packages.digest,
                 package_problem=lambda: packages.problem,
                 ready=lambda: self._ready,
             ),
@@ -106,7 +111,7 @@ class Platform:
             if view := catalogue.view(owner):
                 host.changed(owner, view.revision)
 
-        def packages_changed() -> None:
+        def environment_changed() -> None:
             host.renew_admin()
             catalogue.refresh_environment()
 
@@ -115,7 +120,8 @@ class Platform:
 
         catalogue.on_change.append(modules_changed)
         catalogue.on_stop.append(lambda tenant: host.end(tenant, settings.DRAIN_SECS))
-        packages.on_change.append(packages_changed)
+        packages.on_change.append(environment_changed)
+        variables.on_change.append(environment_changed)
         await packages.wait(_PACKAGES_SECS)
         await front.start()
         stack.push_async_callback(front.close)
@@ -131,5 +137,4 @@ class Platform:
 
 def _admin_environ(environ: Mapping[str, str]) -> dict[str, str]:
     """What admin functions see of the environment: all but the platform's own settings."""
-    own = re.compile("|".join([*Settings.model_fields, r"URL_PARM\d+"]))
-    return {name: value for name, value in environ.items() if not own.fullmatch(name)}
+    return {name: value for name, value in environ.items() if not OWN_NAMES.fullmatch(name)}

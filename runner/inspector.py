@@ -90,6 +90,11 @@ class Inspector:
             self._queue.popleft().finish(Outcome.UNAVAILABLE, f"no worker to import the module: {reason}")
         self.advance()
 
+    def renew(self) -> None:
+        """Packages or variables have changed: what is imported from now on is so in new workers."""
+        for worker in list(self._workers):
+            worker.retire()
+
     def close(self) -> None:
         """Answers what waits, and starts nothing more."""
         if self._starting is not None:

@@ -1,4 +1,4 @@
-"""The launcher contract: starts and stops one runner. Kinds: `process`.
+"""The launcher contract: starts and stops one runner. Kinds: `process`, `docker`.
 
 A launcher knows nothing of calls. It starts a sandbox whose process 1 is the zygote of
 `runner.worker.zygote`, which connects to the given socket and presents the given nonce.

@@ -111,6 +111,7 @@ class Pool:
         """Replaces every worker as soon as its calls are answered: its packages or variables have changed."""
         for worker in list(self._homes):
             worker.retire()
+        self._inspector.renew()
 
     # Workers (runner.runner.Owner and runner.worker_process.Supervisor).
 

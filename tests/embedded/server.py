@@ -39,6 +39,7 @@ class Embedded:
             "PLUGINS": str(plugins),
             "DATA_DIR": str(data),
             "GATEWAY_PORT": "0",
+            "ADMIN_ENV_FILE": str(data.parent / "variables.env"),
             "TMPDIR": str(self.temporary),
             "ADMIN_UUID": ADMIN_UUID,
             "ADMIN_KEY": ADMIN_KEY,

@@ -104,6 +104,14 @@ def test_a_node_script(sample: Sample) -> None:
         programs.node_sum([])
 
 
+def test_notes_say_what_is_missing(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOTES_MONGO_URI", raising=False)
+    notes = sample("notes")
+    for call in (notes.read, lambda: notes.write("milk")):
+        with pytest.raises(expose.HTTPError, match="503: NOTES_MONGO_URI is not set"):
+            call()
+
+
 def test_countries(sample: Sample) -> None:
     countries = sample("countries")
     assert countries.country("is") == {"code": "IS", "name": "Iceland", "capital": "Reykjavík"}
