@@ -25,12 +25,13 @@ if [[ $volumes == true ]]; then
     fi
     options=(--volumes)
 fi
-compose down --remove-orphans "${options[@]}" >&2
+compose --profile '*' down --remove-orphans "${options[@]}" >&2
 # What a host that was killed could not remove itself.
 label=plugbay.installation=$(setting HOST_NAME "$COMPOSE_PROJECT_NAME")
 docker ps --all --quiet --filter "label=$label" | xargs --no-run-if-empty docker rm --force >/dev/null
 # Sockets: the folder is the host's alone, so this user may not be able to remove it.
-docker run --rm --network none --read-only --cap-drop ALL --cap-add DAC_OVERRIDE --user 0:0 --entrypoint rm \
-    --volume "$(dirname "$RUNNERS_DIR"):/parent" "$COMPOSE_PROJECT_NAME-host" -rf "/parent/$(basename "$RUNNERS_DIR")"
+! docker image inspect "$COMPOSE_PROJECT_NAME-host" >/dev/null 2>&1 ||
+    docker run --rm --network none --read-only --cap-drop ALL --cap-add DAC_OVERRIDE --user 0:0 --entrypoint rm \
+        --volume "$(dirname "$RUNNERS_DIR"):/parent" "$COMPOSE_PROJECT_NAME-host" -rf "/parent/$(basename "$RUNNERS_DIR")"
 docker network rm "${COMPOSE_PROJECT_NAME}_admin" >/dev/null 2>&1 || true
 say "Stopped."

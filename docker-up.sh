@@ -10,25 +10,35 @@ READY_SECS=90
 
 secret() { head -c 32 /dev/urandom | base64 | tr -d '=\n' | tr '+/' '-_'; }
 
-# Adds what is missing to .env.local, and touches nothing that is there.
+# Adds what is missing to .env.local, whole or not at all, and touches nothing that is there.
 make_secrets() {
     local name value missing=()
     for name in ADMIN_UUID ADMIN_KEY PROXY_SECRET REDIS_GATEWAY_PASSWORD REDIS_HOST_PASSWORD MONGO_ROOT_PASSWORD MONGO_PASSWORD; do
         [[ -n $(setting "$name" "") ]] || missing+=("$name")
     done
+    [[ ,$(setting COMPOSE_PROFILES ""), != *,notes,* || -n $(setting NOTES_MONGO_PASSWORD "") ]] ||
+        missing+=(NOTES_MONGO_PASSWORD)
     ((${#missing[@]})) || return 0
-    (
-        umask 077
-        [[ -s .env.local ]] || printf '# Made at the first start. Secret: readable by you alone, never committed.\n' >.env.local
-        for name in "${missing[@]}"; do
-            case $name in
-                ADMIN_UUID) value=$(</proc/sys/kernel/random/uuid) ;;
-                *) value=$(secret) ;;
-            esac
-            printf '%s=%s\n' "$name" "$value"
-        done >>.env.local
-    ) || fail ".env.local cannot be written in $ROOT"
+    (umask 077 && with_secrets "${missing[@]}" >.env.local.new && mv .env.local.new .env.local) ||
+        fail ".env.local cannot be written in $ROOT"
     say "Made ${missing[*]} in .env.local."
+}
+
+# Prints .env.local with the secrets $@ besides.
+with_secrets() {
+    local name value
+    if [[ -s .env.local ]]; then
+        cat .env.local || return 1
+    else
+        printf '# Made at the first start. Secret: readable by you alone, never committed.\n' || return 1
+    fi
+    for name; do
+        case $name in
+            ADMIN_UUID) value=$(</proc/sys/kernel/random/uuid) ;;
+            *) value=$(secret) ;;
+        esac
+        printf '%s=%s\n' "$name" "$value" || return 1
+    done
 }
 
 build() {
@@ -44,6 +54,18 @@ check_port() {
         fail "HTTP_PORT: $2 is taken on $1: stop what listens there, or set another (HTTP_PORT=8081)"
 }
 
+check_runtime() {
+    local runtime
+    runtime=$(setting TENANT_RUNTIME runc)
+    docker info --format '{{range $name, $_ := .Runtimes}}{{println $name}}{{end}}' >"$work/runtimes"
+    ! grep -qxF -- "$runtime" "$work/runtimes" || return 0
+    [[ $runtime == runsc ]] || fail "TENANT_RUNTIME: the Docker Engine knows no runtime $runtime: register it in /etc/docker/daemon.json, or set runc"
+    say 'To /etc/docker/daemon.json belongs, once gVisor is installed (gvisor.dev/docs/user_guide/install):'
+    say "  {\"runtimes\": {\"runsc\": {\"path\": \"$(command -v runsc || printf /usr/bin/runsc)\", \"runtimeArgs\":"
+    say '    ["--platform=systrap", "--network=none", "--host-uds=open", "--oci-seccomp"]}}}'
+    fail "TENANT_RUNTIME: the Docker Engine knows no runtime runsc: add the lines above, run  sudo systemctl reload docker  and start again"
+}
+
 make_network() {
     docker network inspect "${COMPOSE_PROJECT_NAME}_admin" >/dev/null 2>&1 ||
         docker network create --label "plugbay.project=$COMPOSE_PROJECT_NAME" "${COMPOSE_PROJECT_NAME}_admin" >/dev/null
@@ -54,7 +76,7 @@ containers() { compose ps --all --quiet "$@" 2>/dev/null; }
 # True when a service starts and ends over and over.
 is_crashing() {
     containers | xargs --no-run-if-empty docker inspect --format '{{.State.Restarting}} {{.RestartCount}}' 2>/dev/null |
-        grep -qE '^true ([3-9]|[0-9]{2,})$'
+        grep -E '^true ([3-9]|[0-9]{2,})$' >/dev/null
 }
 
 # The last words of what does not run.
@@ -88,10 +110,9 @@ origin() {
 }
 
 open_stack
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-make_secrets
+check_runtime
 check_disk
+make_secrets
 host=$(setting HTTP_HOST 127.0.0.1)
 port=$(setting HTTP_PORT 8080)
 check_port "$host" "$port"
@@ -112,10 +133,12 @@ if ! path=$(first_call "${origin%%:*}://nginx:8080"); then
     last_words
     fail "no call is answered: $(tail -n 1 "$work/problem"); ./docker-logs.sh shows all"
 fi
+insecure=
+[[ $origin == http://* ]] || insecure='--insecure '  # the certificate is not for this address
 cat <<END
 Plugbay is ready at $origin
   admin    $(setting ADMIN_UUID "")  (its key: ADMIN_KEY in .env.local)
-  plugins  $(readlink -f "$(setting PLUGINS plugins)")
-  try      curl $origin$path
+$(printf '  plugins  %s\n' "${plugin_folders[@]}")
+  try      curl $insecure$origin$path
   more     ./docker-logs.sh -f, ./docker-restart.sh, ./docker-dn.sh
 END

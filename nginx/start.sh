@@ -10,6 +10,12 @@ addresses() { getent ahostsv4 gateway 2>/dev/null | cut -d ' ' -f 1 | sort -u; }
 
 listen='8080'
 if [ -s /run/tls/cert.pem ]; then
+    for file in cert key; do
+        [ -r /run/tls/$file.pem ] || {
+            echo "plugbay: TLS_CERT, TLS_KEY: user id $(id -u) cannot read the $file: chgrp $(id -g) the file and chmod 640" >&2
+            exit 78
+        }
+    done
     listen='8080 ssl'
     tls='ssl_certificate /run/tls/cert.pem; ssl_certificate_key /run/tls/key.pem;'
 fi

@@ -19,9 +19,17 @@ fail() {
 setting() {
     local value=${!1:-} file
     for file in .env.local .env; do
-        [[ -n $value || ! -f $file ]] || value=$(sed -n "s/^$1=//p" "$file" | tail -n 1)
+        [[ -n $value || ! -f $file ]] || value=$(unquoted "$(sed -nE "s/^(export )?$1=//p" "$file" | tail -n 1)")
     done
     printf '%s' "${value:-$2}"
+}
+
+# What a line of .env says behind its =: without quotes, or without a comment.
+unquoted() {
+    case $1 in
+        [\"\']*"${1:0:1}"*) printf '%s' "${1:1}" | sed "s/${1:0:1}.*//" ;;
+        *) printf '%s' "$1" | sed -E 's/[[:space:]]+#.*//; s/[[:space:]]+$//' ;;
+    esac
 }
 
 # True when version $1 is at least $2.
@@ -54,6 +62,11 @@ find_compose() {
 compose() {
     local files=(--env-file .env)
     [[ ! -f .env.local ]] || files+=(--env-file .env.local)
+    if [[ -s $work/more.yml ]]; then
+        files+=(--file docker-compose.yml --file "$work/more.yml")
+        # Otherwise Compose finds the operator's own additions itself.
+        [[ ! -f docker-compose.override.yml ]] || files+=(--file docker-compose.override.yml)
+    fi
     "${compose_command[@]}" --progress "${PROGRESS:-auto}" "${files[@]}" "$@"
 }
 
@@ -72,9 +85,77 @@ describe_machine() {
     [[ $RUNNERS_DIR != "$root"/* ]] || fail "RUNNERS_DIR: the Docker Engine does not share what lies in its own folder $root"
     ADMIN_IMAGE=$(image_id runner-admin)
     TENANT_IMAGE=$(image_id runner-tenant)
-    [[ $(setting PLUGINS plugins) != *:* ]] || fail "PLUGINS: the stack serves one folder, not several"
     DOCKER_ROOT=$root
     export DOCKER_SOCKET DOCKER_GID COMPOSE_PROJECT_NAME RUNNERS_DIR ADMIN_IMAGE TENANT_IMAGE
+}
+
+# Exports where the files and folders are that docker-compose.yml mounts, as absolute paths.
+describe_files() {
+    local folder folders name
+    plugin_folders=()
+    IFS=: read -ra folders <<<"$(setting PLUGINS plugins)"
+    for folder in "${folders[@]}"; do
+        [[ -n $folder ]] || continue
+        folder=$(absolute "$folder")
+        [[ -d $folder ]] || fail "PLUGINS: there is no folder $folder: make it, or name another"
+        plugin_folders+=("$folder")
+        export "PLUGINS_${#plugin_folders[@]}=$folder"
+    done
+    for name in TLS_CERT TLS_KEY; do
+        [[ -n $(setting "$name" "") ]] || continue
+        export "$name=$(absolute "$(setting "$name" "")")"
+        [[ -f ${!name} ]] || fail "$name: there is no file ${!name}"
+    done
+    describe_admin_environment
+    [[ -n $(setting TLS_CERT "") ]] || [[ -z $(setting TLS_KEY "") ]] || fail "TLS_CERT: TLS_KEY is set without it"
+    [[ -z $(setting TLS_CERT "") ]] || [[ -n $(setting TLS_KEY "") ]] || fail "TLS_KEY: TLS_CERT is set without it"
+}
+
+# The variables of admin functions: the host gets their folder, and the group that may read them.
+describe_admin_environment() {
+    local file folder
+    file=$(absolute "$(setting ADMIN_ENV_FILE secrets/plugins.env)")
+    folder=$(dirname "$file")
+    [[ -d $folder ]] || fail "ADMIN_ENV_FILE: there is no folder $folder: make it, or name another file"
+    [[ ! -e $folder/.env.local ]] || fail "ADMIN_ENV_FILE: $folder has other secrets in it: name a file in a folder of its own"
+    ADMIN_ENV_FOLDER=$folder
+    ADMIN_ENV_NAME=$(basename "$file")
+    [[ -e $file ]] || file=$folder
+    ADMIN_ENV_GID=$(stat -c %g "$file")
+    { for_group "$folder" x && for_group "$file" r; } ||
+        fail "ADMIN_ENV_FILE: the runner host cannot read $file: run  chmod g+x $folder; chmod g+r $file"
+    # Compose takes no group twice.
+    [[ $ADMIN_ENV_GID != "$DOCKER_GID" ]] || ADMIN_ENV_GID=64002
+    export ADMIN_ENV_FOLDER ADMIN_ENV_NAME ADMIN_ENV_GID
+}
+
+# True when the group ADMIN_ENV_GID has right $2 (r or x) on $1.
+for_group() {
+    local mode
+    mode=$(stat -c %A "$1")
+    [[ ${mode:7:3} == *$2* ]] || [[ $(stat -c %g "$1") == "$ADMIN_ENV_GID" && ${mode:4:3} == *$2* ]]
+}
+
+# $1 as a path that does not depend on the folder; links stay, as what they lead to may change.
+absolute() { realpath --no-symlinks --canonicalize-missing "${1/#\~\//$HOME/}"; }
+
+# Compose has no words for as many folders and names as there are: what is more than one folder and ten names
+# goes into a file beside docker-compose.yml.
+write_more() {
+    local names number served=/plugins count=${#plugin_folders[@]}
+    mapfile -t names < <({ env; cat .env .env.local; } 2>/dev/null |
+        sed -nE 's/^(export )?(URL_PARM[0-9]+)=.*/\2/p' | grep -vxE 'URL_PARM([1-9]|10)' | sort -u)
+    ((${#names[@]} || count > 1)) || return 0
+    for ((number = 2; number <= count; number++)); do served+=:/plugins-$number; done
+    {
+        printf 'services:\n  gateway:\n    environment:\n      PLUGINS: %s\n' "$served"
+        ((${#names[@]} == 0)) || printf '      %s:\n' "${names[@]}"
+        ((count == 1)) || printf '    volumes:\n'
+        for ((number = 2; number <= count; number++)); do
+            # shellcheck disable=SC2016  # Compose fills it in
+            printf '      - {type: bind, source: "${PLUGINS_%d}", target: /plugins-%d, read_only: true}\n' "$number" "$number"
+        done
+    } >"$work/more.yml"
 }
 
 # Content address of this project's image $1, or its name while it is not there.
@@ -85,8 +166,8 @@ image_id() {
 # Fails with the reason when the disk is what is missing.
 check_disk() {
     local free
-    free=$(df --output=avail -m "$DOCKER_ROOT" 2>/dev/null | tail -n 1) || return 0
-    [[ -z $free ]] || ((free >= LEAST_DISK_MB)) ||
+    read -r free < <(df --output=avail -m "$DOCKER_ROOT" 2>/dev/null | tail -n 1) || return 0
+    ((free >= LEAST_DISK_MB)) ||
         fail "the disk of $DOCKER_ROOT is full ($free MiB free): make room (docker system prune)"
 }
 
@@ -101,5 +182,9 @@ has_secrets() { [[ -n $(setting MONGO_PASSWORD "") ]]; }
 open_stack() {
     find_engine
     find_compose
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
     describe_machine
+    describe_files
+    write_more
 }

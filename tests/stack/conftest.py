@@ -6,12 +6,15 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import docker
 import pytest
 
+from tests.stack.checkout import Checkout
 from tests.stack.stack import ROOT, Stack
 
+Running = TypeVar("Running", bound=Stack)
 MODULES = Path(__file__).with_name("modules")
 
 
@@ -40,8 +43,20 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         (plugins / module.name).write_bytes(module.read_bytes())
     running = Stack(plugins)
     _prepare_images(running)
+    yield from _up(running)
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    """Up for the whole session, as its files say and not as `stack` is; afterwards nothing of it is left."""
+    running = Checkout(tmp_path_factory.mktemp("checkout") / "plugbay")
+    _prepare_images(running)
+    yield from _up(running)
+
+
+def _up(running: Running) -> Iterator[Running]:
     try:
-        running.up()
+        running.said = running.up()
         yield running
     finally:
         done = running.run("docker-dn.sh", "--volumes", "--yes")

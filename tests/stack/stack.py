@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import secrets
@@ -21,16 +22,20 @@ _UP_SECS = 300
 class Stack:
     """One installation with its plugin folder."""
 
-    def __init__(self, plugins: Path) -> None:
+    def __init__(self, plugins: Path, root: Path = ROOT) -> None:
+        """`root` is the checkout whose scripts are run."""
+        self.root = root
         self.plugins = plugins
+        self.variables = plugins.parent / "variables" / "plugins.env"
+        """Environment variables of its admin functions; not there at first."""
+        self.variables.parent.mkdir(mode=0o755, exist_ok=True)
+        self.said = ""
+        """What the operator read when it was up."""
         self.project = f"plugbay-test-{secrets.token_hex(4)}"
         self.admin_key = secrets.token_urlsafe(24)
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.engine: Any = docker.APIClient(
-            os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"), version="auto"
-        )
         passwords = ("REDIS_GATEWAY_PASSWORD", "REDIS_HOST_PASSWORD", "MONGO_ROOT_PASSWORD", "MONGO_PASSWORD")
         self.passwords = {name: secrets.token_urlsafe(24) for name in passwords}
         self.environ = {
@@ -40,6 +45,7 @@ class Stack:
             "HTTP_HOST": "127.0.0.1",
             "HTTP_PORT": str(self.port),
             "PLUGINS": str(plugins),
+            "ADMIN_ENV_FILE": str(self.variables),
             "ADMIN_UUID": str(uuid.uuid4()),
             "ADMIN_KEY": self.admin_key,
             "PROXY_SECRET": secrets.token_urlsafe(24),
@@ -47,10 +53,15 @@ class Stack:
             "PROGRESS": "plain",
         }
 
+    @functools.cached_property
+    def engine(self) -> Any:
+        """A client of the Docker Engine."""
+        return docker.APIClient(os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"), version="auto")
+
     def run(self, script: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         """One of the scripts, with what it said."""
         return subprocess.run(
-            [ROOT / script, *arguments],
+            [self.root / script, *arguments],
             env=self.environ | environ,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -65,16 +76,24 @@ class Stack:
         assert done.returncode == 0, done.stderr[-4000:]
         return done.stdout
 
-    def inspect(self, service: str) -> dict[str, Any]:
-        """What the Engine knows of a service's container."""
+    def containers(self, service: str) -> list[str]:
+        """Ids of a service's containers."""
         labels = [f"com.docker.compose.project={self.project}", f"com.docker.compose.service={service}"]
-        [found] = self.engine.containers(all=True, filters={"label": labels})
-        container: dict[str, Any] = self.engine.inspect_container(found["Id"])
+        return [str(found["Id"]) for found in self.engine.containers(all=True, filters={"label": labels})]
+
+    def inspect(self, service: str) -> dict[str, Any]:
+        """What the Engine knows of the one container of a service."""
+        [found] = self.containers(service)
+        container: dict[str, Any] = self.engine.inspect_container(found)
         return container
 
     def inside(self, service: str, *command: str) -> tuple[int, str]:
-        """Exit code and output of a command in a service's container."""
-        run = self.engine.exec_create(self.inspect(service)["Id"], list(command))["Id"]
+        """Exit code and output of a command in the one container of a service."""
+        return self.within(self.inspect(service)["Id"], *command)
+
+    def within(self, container: str, *command: str) -> tuple[int, str]:
+        """Exit code and output of a command in a container."""
+        run = self.engine.exec_create(container, list(command))["Id"]
         output = self.engine.exec_start(run).decode("utf-8", "replace")
         return int(self.engine.exec_inspect(run)["ExitCode"]), output
 
