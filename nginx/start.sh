@@ -19,8 +19,8 @@ if [ -s /run/tls/cert.pem ]; then
     listen='8080 ssl'
     tls='ssl_certificate /run/tls/cert.pem; ssl_certificate_key /run/tls/key.pem;'
 fi
-# Longer than any call may take: the gateway answers all of them in time itself.
-answer_secs=$(awk "BEGIN { print int(${MAX_FUNCTION_SECS:-30} + ${MAX_QUEUE_SECS:-10}) + 10 }")
+# Longer than any call, or an upload of a module (40 s), may take: the gateway answers all of them in time itself.
+answer_secs=$(awk "BEGIN { secs = int(${MAX_FUNCTION_SECS:-30} + ${MAX_QUEUE_SECS:-10}) + 10; print (secs < 50 ? 50 : secs) }")
 
 # One server line per gateway. One that takes no connections is left alone for a second, and no longer: it may be back.
 write() {

@@ -1,5 +1,6 @@
 """Copies of a store as a file: from each kind to each, and files that are none."""
 
+import hashlib
 import io
 import itertools
 import os
@@ -19,6 +20,7 @@ from store.transfer import (
     BundleRecord,
     Copied,
     End,
+    Interfered,
     ModuleRecord,
     Record,
     export_store,
@@ -108,6 +110,29 @@ async def test_an_import_can_be_repeated_and_leaves_what_it_does_not_name(make: 
     found = {one.name: one for one in (await second.modules(TENANT)).modules}
     assert found.keys() == {"a", "b"}
     assert found["a"] == (await first.modules(TENANT)).modules[0]
+
+
+async def test_a_file_of_before_tenants_had_names_and_keys_leaves_those_there_are(make: Make) -> None:
+    store = await make("sqlite")
+    await store.add_tenant(Tenant(uuid=TENANT, name="Ada", key="ab"))
+    content = packed(
+        msgspec.msgpack.encode({"type": "Begin", "format": 1}),
+        *(
+            msgspec.msgpack.encode({"type": "TenantRecord", "tenant": {"uuid": uuid, "status": "disabled"}})
+            for uuid in (TENANT, ADMIN)
+        ),
+    )
+    await import_store(store, io.BytesIO(content + packed(End(hashlib.sha256(content).digest()))))
+    assert await store.tenant(TENANT) == Tenant(uuid=TENANT, name="Ada", status=Status.DISABLED, key="ab")
+    assert await store.tenant(ADMIN) == Tenant(uuid=ADMIN, status=Status.DISABLED)
+
+
+async def test_a_name_that_another_tenant_has_is_told(make: Make) -> None:
+    first, second = await make("sqlite"), await make("sqlite")
+    await first.add_tenant(Tenant(uuid=TENANT, name="Ada"))
+    await second.add_tenant(Tenant(uuid=ADMIN, name="ada"))
+    with pytest.raises(Interfered, match="is called Ada"):
+        await import_store(second, await exported(first))
 
 
 async def test_an_empty_store_gives_an_empty_one(make: Make) -> None:
