@@ -48,6 +48,7 @@ def runtimes() -> frozenset[str]:
 
 
 NEEDS = {
+    "bubblewrap": Need("bubblewrap", _program("bwrap")),
     "docker": Need("docker.io", lambda: bool(runtimes())),
     "gvisor": Need("runsc", lambda: "runsc" in runtimes()),
     "chromium": Need("chromium", _program("chromium")),

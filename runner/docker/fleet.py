@@ -10,8 +10,8 @@ from typing import Final
 from runner.docker import events, template
 from runner.docker.engine import Conflict, Engine, NotThere
 from runner.docker.sandbox import DockerSandbox
-from runner.docker.uids import NoUid, Uids
 from runner.launcher import LaunchFailed, RunnerSpec
+from runner.uids import NoUid, Uids
 
 log = logging.getLogger("plugbay.runner")
 

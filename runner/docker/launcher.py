@@ -6,7 +6,8 @@ import asyncio
 import logging
 from typing import Any
 
-from runner.docker import sockets, template
+from runner import sockets
+from runner.docker import template
 from runner.docker.engine import Engine, EngineError, NotThere
 from runner.docker.fleet import Fleet
 from runner.docker.installation import Installation

@@ -7,27 +7,22 @@ import logging
 import secrets
 import shutil
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from runner.connection import peer_uid
-from runner.docker import sockets, template
+from runner import probing, sockets
 from runner.docker.engine import EngineAway, EngineError
 from runner.docker.fleet import Fleet
 from runner.docker.sandbox import DockerSandbox
-from runner.docker.verdict import Report
+from runner.docker.template import MIB, probe_body
 from runner.launcher import ControlMissing, LaunchFailed, Resources, RunnerSpec, Trust
+from runner.verdict import Report
 
 log = logging.getLogger("plugbay.runner")
 
-_SCRIPT: Final = Path(__file__).with_name("probe.py")
-_PROBE_SECS: Final = 30.0
-_MAX_REPORT: Final = 256 * 1024
-"""Bytes of a report at most."""
-PROBED: Final = Resources(memory_bytes=128 * template.MIB, cpus=1)
+PROBED: Final = Resources(memory_bytes=128 * MIB, cpus=1)
 """What a probe's container gets."""
 
 
@@ -61,48 +56,31 @@ async def probe(fleet: Fleet, folder: Path, body: Callable[[RunnerSpec, int], di
         member = fleet.add(spec)
     except LaunchFailed as error:
         raise ControlMissing(f"sandbox: {error}; try again later") from error
+    warnings: list[str] = []
+    resizes: list[bool] = []
+
+    async def start() -> DockerSandbox:
+        sockets.open_to(address, member.uid)
+        inside = probe_body(body(spec, member.uid), probing.SCRIPT.read_text("utf-8"), [sockets.inside(spec)])
+        warnings.extend(await member.bring_up(inside, b""))
+        return member
+
+    async def resize() -> None:
+        resizes.append(await _resizes(member))
+
     try:
         address.parent.mkdir(mode=0o700, parents=True)
-        async with asyncio.timeout(_PROBE_SECS):
-            return await _found(member, address, body(spec, member.uid), template.socket_inside(spec))
+        said = await probing.reported(address, start, resize)
     except EngineAway:
         raise
     except EngineError as error:
         raise ControlMissing(f"sandbox: the Docker Engine does not make one as it must be: {error}") from error
-    except (TimeoutError, OSError, msgspec.DecodeError) as error:
-        raise ControlMissing(f"sandbox: a probe in it gave no report: {error or 'not in time'}") from error
+    except (OSError, LaunchFailed) as error:
+        raise ControlMissing(f"sandbox: {error}") from error
     finally:
         await asyncio.shield(member.destroy("probed"))
         shutil.rmtree(address.parent, ignore_errors=True)
-
-
-async def _found(member: DockerSandbox, address: Path, body: dict[str, Any], inside: str) -> Finding:
-    connected: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]]
-    connected = asyncio.get_running_loop().create_future()
-
-    def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if connected.done():
-            writer.close()
-        else:
-            connected.set_result((reader, writer))
-
-    async with await asyncio.start_unix_server(connection, address):
-        sockets.open_to(address, member.uid)
-        warnings = await member.bring_up(template.probe_body(body, _SCRIPT.read_text("utf-8"), [inside]), b"")
-        ended = asyncio.create_task(member.wait(), name="probe ends")
-        ended.add_done_callback(partial(_not_connected, connected))
-        try:
-            reader, writer = await connected
-        finally:
-            ended.cancel()
-        peer = peer_uid(writer.get_extra_info("socket"))
-        try:
-            resizes = await _resizes(member)
-            text = await _read(reader)
-        finally:
-            writer.close()
-    report = msgspec.json.decode(text, type=Report)
-    return Finding(report=report, uid=member.uid, peer=peer, resizes=resizes, warnings=warnings)
+    return Finding(report=said.report, uid=member.uid, peer=said.peer, resizes=resizes == [True], warnings=warnings)
 
 
 async def _resizes(member: DockerSandbox) -> bool:
@@ -112,17 +90,3 @@ async def _resizes(member: DockerSandbox) -> bool:
         log.info("runners cannot be given other resources while they run: %s", error)
         return False
     return True
-
-
-def _not_connected(connected: asyncio.Future[Any], ended: asyncio.Task[str]) -> None:
-    if not connected.done():
-        connected.set_exception(ConnectionError(f"it ended with {ended.result()}"))
-
-
-async def _read(reader: asyncio.StreamReader) -> bytes:
-    text = b""
-    while part := await reader.read(65536):
-        text += part
-        if len(text) > _MAX_REPORT:
-            raise ConnectionError(f"its report is larger than {_MAX_REPORT} bytes")
-    return text

@@ -7,18 +7,21 @@ import json
 import logging
 import platform
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from runner.docker import template, verdict
+from runner import verdict
+from runner.docker import template
 from runner.docker.engine import Engine, Facts, NotThere
 from runner.docker.fleet import Fleet
 from runner.docker.installation import Installation
 from runner.docker.probing import PROBED, Finding, probe
-from runner.docker.template import Wish
+from runner.docker.template import Quota, Wish
 from runner.launcher import ControlMissing, RunnerSpec
+from runner.verdict import Report
 
 log = logging.getLogger("plugbay.runner")
 
@@ -110,9 +113,7 @@ class Prover:
 
     def _judged(self, basis: Basis, found: Finding) -> Proof:
         problems = [f"the Docker Engine: {warning}" for warning in found.warnings]
-        problems += verdict.missing(
-            found.report, found.uid, self._installation.tenant.quota(PROBED), platform.release()
-        )
+        problems += missing(found.report, found.uid, self._installation.tenant.quota(PROBED), platform.release())
         if problems:
             raise ControlMissing("sandbox control missing: " + "; ".join(problems))
         log.info(
@@ -122,6 +123,17 @@ class Prover:
             len(found.report.sockets),
         )
         return Proof(basis=basis, peer=None if found.peer == found.uid else found.peer, resizes=found.resizes)
+
+
+def missing(report: Report, uid: int, quota: Quota, kernel: str) -> Iterator[str]:
+    """Each control that is not in force, with its fix. `kernel` is this machine's release: a runtime that
+    brings another one (gVisor) shows its own /proc and /sys inside."""
+    yield from verdict.uncontained(report, uid, quota.tmp, quota.inodes)
+    if report.setuid:
+        yield f"image: setuid or setgid files {', '.join(report.setuid[:3])}; build it from images/runner.Dockerfile"
+    if report.kernel == kernel:
+        yield from verdict.unlimited(report, quota.memory, quota.pids)
+        yield from verdict.exposed(report)
 
 
 def _profile(path: Path) -> str:

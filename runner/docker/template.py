@@ -9,14 +9,13 @@ from typing import Any, Final
 
 import msgspec
 
+from runner import sockets
 from runner.launcher import RunnerSpec
 
 LABEL_INSTALLATION: Final = "plugbay.installation"
 LABEL_RUNNER: Final = "plugbay.runner"
 LABEL_TRUST: Final = "plugbay.trust"
 
-HOST_FOLDER: Final = "/run/host"
-"""Where a runner finds its socket."""
 _ROOT: Final = "/opt/plugbay"
 """Where the image has `calls`, `expose`, `runner.worker` and `vyperlogix`; see images/runner.Dockerfile."""
 _SITE: Final = "/opt/plugbay/site"
@@ -115,11 +114,6 @@ def changeable(memory: int, cpus: float) -> dict[str, int]:
     return {"Memory": memory, "MemorySwap": memory, "NanoCpus": round(cpus * 1_000_000_000)}
 
 
-def socket_inside(spec: RunnerSpec) -> str:
-    """The path under which the runner finds the host's socket."""
-    return f"{HOST_FOLDER}/{spec.socket.name}"
-
-
 def container_name(spec: RunnerSpec) -> str:
     """The name its container has."""
     return f"plugbay-{spec.id}"
@@ -134,7 +128,7 @@ def _body(wish: Wish, tmp: str) -> dict[str, Any]:
         "WorkingDir": "/",
         "Env": ["PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/tmp", "TMPDIR=/tmp", "LANG=C.UTF-8"],
         "Entrypoint": [*PYTHON, f"{_ROOT}/runner/worker/zygote.py"],
-        "Cmd": [_ROOT, _SITE, socket_inside(spec), str(spec.max_log), str(spec.memory_bytes)],
+        "Cmd": [_ROOT, _SITE, sockets.inside(spec), str(spec.max_log), str(spec.memory_bytes)],
         # The nonce arrives on standard input: it is in no file, no environment and no `docker inspect`.
         "OpenStdin": True,
         "StdinOnce": True,
@@ -156,7 +150,7 @@ def _body(wish: Wish, tmp: str) -> dict[str, Any]:
                 {
                     "Type": "bind",
                     "Source": str(spec.socket.parent),
-                    "Target": HOST_FOLDER,
+                    "Target": sockets.HOST_FOLDER,
                     "ReadOnly": True,
                     "BindOptions": {"Propagation": "rprivate"},
                 }

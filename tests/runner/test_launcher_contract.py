@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from calls.frames import CONTROL, Order
+from runner.bubblewrap.launcher import BubblewrapLauncher
 from runner.connection import peer_uid
 from runner.launcher import ControlMissing, Launcher, LaunchFailed, Resources, RunnerSpec, Trust
 from runner.process import ProcessLauncher
@@ -43,6 +44,13 @@ async def process_kind() -> AsyncIterator[Kind]:
 
 
 @contextlib.asynccontextmanager
+async def bubblewrap_kind() -> AsyncIterator[Kind]:
+    """The kind `bubblewrap`."""
+    kernel.adopt_orphans()
+    yield Kind(BubblewrapLauncher(), Trust.TENANT, lambda: set(kernel.descendants(os.getpid())))
+
+
+@contextlib.asynccontextmanager
 async def docker_kind(trust: Trust, runtime: str = "runc") -> AsyncIterator[Kind]:
     """The kind `docker`."""
     with stack.run_folder() as folder:
@@ -53,6 +61,7 @@ async def docker_kind(trust: Trust, runtime: str = "runc") -> AsyncIterator[Kind
 
 KINDS = [
     pytest.param(process_kind, id="process"),
+    pytest.param(bubblewrap_kind, id="bubblewrap", marks=pytest.mark.needs("bubblewrap")),
     pytest.param(partial(docker_kind, Trust.ADMIN), id="docker-admin", marks=pytest.mark.needs("docker")),
     pytest.param(partial(docker_kind, Trust.TENANT), id="docker-tenant", marks=pytest.mark.needs("docker")),
     pytest.param(

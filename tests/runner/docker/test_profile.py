@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from runner.docker.probe import CALLS
+from runner.probe import CALLS
 from tests.runner.docker.stack import PROFILE
 
 PROFILE_TEXT = json.loads(PROFILE.read_text())

@@ -12,13 +12,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from runner.docker import verdict
+from runner.docker import proof
 from runner.docker.engine import Engine
 from runner.docker.fleet import Fleet
 from runner.docker.probing import probe
 from runner.docker.proof import Prover
-from runner.docker.verdict import Report
 from runner.launcher import ControlMissing, Trust
+from runner.verdict import Report
 from tests.runner.docker import stack
 from tests.runner.docker.running import Running, spec
 
@@ -155,11 +155,11 @@ CHANGES: list[tuple[str, Change]] = [
 async def test_every_control_that_is_not_in_force_is_named(folder: Path) -> None:
     found, uid = await report(folder)
     kernel = platform.release()
-    assert list(verdict.missing(found, uid, stack.QUOTA, kernel)) == []
+    assert list(proof.missing(found, uid, stack.QUOTA, kernel)) == []
     for words, change in CHANGES:
         changed = msgspec.to_builtins(found)
         change(changed)
-        said = list(verdict.missing(msgspec.convert(changed, Report), uid, stack.QUOTA, kernel))
+        said = list(proof.missing(msgspec.convert(changed, Report), uid, stack.QUOTA, kernel))
         assert any(words in one for one in said), (words, said)
         assert all("; " in one for one in said), said  # what is missing; how to have it
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runner.connection import peer_uid
-from runner.docker.sockets import open_to
+from runner.sockets import open_to
 
 NOBODY = 65534
 as_root = pytest.mark.skipif(os.getuid() != 0, reason="becomes other users, as root")

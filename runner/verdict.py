@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from runner.docker.template import HOST_FOLDER, Quota
+from runner.sockets import HOST_FOLDER
 
 _REFUSED: Final = frozenset({errno.EPERM, errno.ENOSYS})
 _NO_FAMILY: Final = frozenset({errno.EAFNOSUPPORT, errno.EPERM})
@@ -29,7 +29,7 @@ class Tmp(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """See runner.docker.probe: errno of what was tried (0: it was done), and files as they were read."""
+    """See runner.probe: errno of what was tried (0: it was done), and files as they were read."""
 
     calls: dict[str, int]
     sockets: dict[str, int]
@@ -53,14 +53,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     kernel: str
 
 
-def missing(report: Report, uid: int, quota: Quota, kernel: str) -> Iterator[str]:
-    """Each control that is not in force, with its fix. `kernel` is this machine's release: a runtime that
-    brings another one (gVisor) shows its own /proc and /sys inside."""
+def uncontained(report: Report, uid: int, tmp_bytes: int, inodes: int) -> Iterator[str]:
+    """Each control that every kind of sandbox has and this one has not in force, with its fix. `tmp_bytes` and
+    `inodes` are the most that `/tmp` may hold."""
     yield from _seccomp(report)
     yield from _privileges(report, uid)
-    yield from _files(report, quota)
-    if report.kernel == kernel:
-        yield from _kernel(report, quota)
+    yield from _files(report, tmp_bytes, inodes)
 
 
 def _seccomp(report: Report) -> Iterator[str]:
@@ -87,17 +85,15 @@ def _privileges(report: Report, uid: int) -> Iterator[str]:
         yield "no-new-privileges: not in force; use a current runc or runsc"
     if set(report.uids) != {uid}:
         yield f"user: the runner is {report.uids}, not {uid} alone; use an Engine without a rewriting runtime"
-    if report.setuid:
-        yield f"image: setuid or setgid files {', '.join(report.setuid[:3])}; build it from images/runner.Dockerfile"
 
 
-def _files(report: Report, quota: Quota) -> Iterator[str]:
+def _files(report: Report, tmp_bytes: int, inodes: int) -> Iterator[str]:
     beyond = [point for point, number in report.written.items() if number not in _NOT_WRITABLE and point != "/tmp"]
     if beyond:
         yield f"read-only root: {', '.join(beyond)} can be written; use runc or runsc as they come"
     if report.replaced not in _NOT_WRITABLE or HOST_FOLDER not in report.written:
         yield f"socket folder: {HOST_FOLDER} is not mounted read-only; use runc or runsc as they come"
-    if report.tmp.bytes > quota.tmp or report.tmp.inodes > quota.inodes:
+    if report.tmp.bytes > tmp_bytes or report.tmp.inodes > inodes:
         yield "disk: /tmp is larger than its limit; the Engine must honour size and nr_inodes of a tmpfs"
     if "noexec" not in report.tmp.options:
         yield "disk: /tmp is not mounted noexec; the Engine must honour the options of a tmpfs"
@@ -106,17 +102,22 @@ def _files(report: Report, quota: Quota) -> Iterator[str]:
             yield f"limits: {name} is {report.limits.get(name)}, not {most}; the Engine must honour ulimits"
 
 
-def _kernel(report: Report, quota: Quota) -> Iterator[str]:
+def unlimited(report: Report, memory: int, pids: int) -> Iterator[str]:
+    """Each limit on a whole container that is not in force, with its fix."""
     fix = "the kernel needs that cgroup controller (boot with cgroup_enable=memory swapaccount=1 if it is memory)"
     for name, text, most in (
-        ("memory", report.memory, quota.memory),
-        ("swap", report.swap if _swaps(report) else "0", quota.memory),
-        ("pids", report.pids, quota.pids),
+        ("memory", report.memory, memory),
+        ("swap", report.swap if _swaps(report) else "0", memory),
+        ("pids", report.pids, pids),
     ):
         if text is None or not text.strip().isdecimal() or int(text) > most:
             yield f"{name}: no limit is in force; {fix}"
     if report.cpu is None or report.cpu.split()[:1] in (["max"], ["-1"]):
         yield f"cpu: no limit is in force; {fix}"
+
+
+def exposed(report: Report) -> Iterator[str]:
+    """What of this machine's kernel the sandbox leaves in reach, with its fix."""
     if report.oom_score_adj is None or int(report.oom_score_adj) < 500:
         yield "oom_score_adj: the kernel would not end runners first; use runc as it comes"
     if report.core_pattern is None or report.core_pattern.startswith("|"):

@@ -1,6 +1,6 @@
-"""Runs inside a tenant's container instead of the zygote, and reports what it could do there.
+"""Runs inside a tenant's sandbox instead of the zygote, and reports what it could do there.
 
-Given to the container as text and run alone, so it imports nothing of the platform:
+Given to the sandbox as text and run alone, so it imports nothing of the platform:
 
     probe.py SOCKET         one JSON object is sent there
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import itertools
 import json
 import os
 import platform
@@ -18,7 +19,7 @@ import resource
 import socket
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 CLONE_NEWUSER = 0x10000000
@@ -157,19 +158,25 @@ def mounts() -> dict[str, str]:
 
 
 def setuid_files() -> list[str]:
-    """Programs that would run as another user."""
+    """Programs that would run as another user. None does that on a file system mounted nosuid."""
+    points = mounts()
     found = []
-    for folder, below, names in os.walk("/"):
-        if folder == "/":
-            below[:] = set(below) - {"proc", "sys", "dev"}
+    for point, options in points.items():
+        if "nosuid" not in options.split(","):
+            found += list(itertools.islice(_setuid_below(point, points.keys()), 20))
+    return found
+
+
+def _setuid_below(point: str, points: Collection[str]) -> Iterator[str]:
+    for folder, below, names in os.walk(point):
+        below[:] = [name for name in below if str(Path(folder, name)) not in points]
         for name in names:
             path = Path(folder, name)
             try:
                 if path.lstat().st_mode & (stat.S_ISUID | stat.S_ISGID):
-                    found.append(str(path))
+                    yield str(path)
             except OSError:
                 continue
-    return found[:20]
 
 
 def main(address: str) -> None:

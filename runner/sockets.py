@@ -4,6 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Final
+
+from runner.launcher import RunnerSpec
+
+HOST_FOLDER: Final = "/run/host"
+"""Where a sandboxed runner finds its socket."""
+
+
+def inside(spec: RunnerSpec) -> str:
+    """The path under which a sandboxed runner finds the host's socket."""
+    return f"{HOST_FOLDER}/{spec.socket.name}"
 
 
 def open_to(address: Path, uid: int) -> None:
@@ -11,7 +22,7 @@ def open_to(address: Path, uid: int) -> None:
 
     Called before the runner exists: later, nothing under the folder is touched by its path. A host
     that may not give files away leaves the socket open to whoever reaches the folder, which is the
-    container it is mounted into: the folder above is the host's alone. Raises OSError.
+    sandbox it is mounted into: the folder above is the host's alone. Raises OSError.
     """
     address.parent.chmod(0o755)
     address.chmod(0o600)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from runner.docker import uids
-from runner.docker.uids import NoUid, Uids
+from runner import uids
+from runner.uids import NoUid, Uids
 
 
 def test_each_is_taken_once() -> None:

@@ -1,0 +1,89 @@
+"""One sandbox of bubblewrap: its process 1, and the memory of everything in it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from runner.launcher import LaunchFailed, Resources
+from runner.worker import kernel
+from runner.worker_process import describe
+
+
+class BubblewrapSandbox:
+    """See runner.launcher.Sandbox. `first` is the process id of its process 1; `over` hears of its end, once.
+    Raises ProcessLookupError when that has ended already."""
+
+    def __init__(
+        self,
+        runner: str,
+        process: asyncio.subprocess.Process,
+        first: int,
+        tmp: Path,
+        most: int,
+        over: Callable[[str], None],
+    ) -> None:
+        self._id = runner
+        self.first = first
+        self._pidfd = os.pidfd_open(first)
+        self.most = most
+        """Bytes of RAM all its processes may have together."""
+        self._process = process
+        self._tmp = tmp
+        self._over = over
+        self._reason: str | None = None
+        self._ended = asyncio.create_task(self._end(), name=f"wait for runner {runner}")
+
+    @property
+    def id(self) -> str:
+        """See launcher.Sandbox."""
+        return self._id
+
+    async def _end(self) -> int:
+        # Process 1 takes its whole process namespace with it, and bubblewrap ends after it.
+        code = await self._process.wait()
+        os.close(self._pidfd)
+        self._tmp.rmdir()
+        self._over(self._id)
+        return code
+
+    async def wait(self) -> str:
+        """See launcher.Sandbox."""
+        code = await asyncio.shield(self._ended)
+        # bubblewrap ends with the exit code of its process 1, or with 128 and the signal that killed it.
+        return self._reason or describe(-code if code < 0 else code - 128 if code > 128 else code << 8)
+
+    async def resize(self, resources: Resources) -> None:
+        """See launcher.Sandbox."""
+        raise LaunchFailed(f"a sandbox of bubblewrap keeps the resources it was started with ({resources} wanted)")
+
+    async def memory(self) -> int | None:
+        """See launcher.Sandbox."""
+        return None if self._ended.done() else held([self.first, *kernel.descendants(self.first)])
+
+    async def destroy(self, reason: str) -> None:
+        """See launcher.Sandbox."""
+        self.end(reason)
+        await asyncio.shield(self._ended)
+
+    def end(self, reason: str) -> None:
+        """Orders the end of every process in it."""
+        if not self._ended.done():
+            self._reason = self._reason or reason
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+
+def held(processes: list[int]) -> int:
+    """Bytes of RAM that these processes have to themselves or share with each other after a fork."""
+    pages = 0
+    for process in processes:
+        with contextlib.suppress(OSError):  # it has ended
+            _, present, of_files, *_ = Path(f"/proc/{process}/statm").read_bytes().split()
+            pages += int(present) - int(of_files)
+    return pages * resource.getpagesize()
