@@ -4,52 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Final
 
-import msgspec
+from gateway.log_ring import Record, Ring
 
-RECORD_BYTES: Final = 512
-"""What a record is counted as costing besides its text."""
 MAX_FOLLOWERS: Final = 64
+"""Readers that follow at once."""
+MAX_TENANTS_FOLLOWERS: Final = 48
+"""Those of all tenants together: the others are the admin's."""
+MAX_TENANT_FOLLOWERS: Final = 4
+"""Those of one tenant."""
 FOLLOWER_RECORDS: Final = 1000
 FOLLOWER_BYTES: Final = 2 * 1024 * 1024
 """A follower that reads more slowly than functions print loses the oldest of what waits for it."""
 
 
 class TooManyFollowers(Exception):
-    """MAX_FOLLOWERS read along already; the message says so."""
-
-
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """The output of one call."""
-
-    number: int
-    """Position in the log; grows by one per record and is never reused while the process lives."""
-    time: float
-    """Unix time at which the call was answered."""
-    call: str
-    owner: str
-    module: str
-    api: str
-    outcome: str
-    status: int
-    """HTTP status that the caller got."""
-    output: bytes
-    """What the function printed, as it came, with its traceback when it raised."""
-    truncated: bool
-    """The function printed more than was kept."""
-    run_ms: float
-
-    @property
-    def text(self) -> str:
-        """The output as text; bytes that are not UTF-8 become U+FFFD."""
-        return self.output.decode("utf-8", "replace")
-
-    @property
-    def cost(self) -> int:
-        """Bytes the record counts for."""
-        return RECORD_BYTES + len(self.output)
+    """As many read along already as may; the message says how many."""
 
 
 class Follower:
@@ -60,7 +32,7 @@ class Follower:
 
     def __init__(self, logs: CallLogs, owner: str, module: str | None) -> None:
         self._logs = logs
-        self._owner = owner
+        self.owner = owner
         self._module = module
         self._waiting: deque[Record] = deque()
         self._bytes = 0
@@ -70,7 +42,7 @@ class Follower:
 
     def offer(self, record: Record) -> None:
         """Queues the record when it is one that this follower reads."""
-        if record.owner != self._owner or (self._module is not None and record.module != self._module):
+        if record.owner != self.owner or (self._module is not None and record.module != self._module):
             return
         self._waiting.append(record)
         self._bytes += record.cost
@@ -103,16 +75,18 @@ class Follower:
 
 
 class CallLogs:
-    """The newest records, at most `max_bytes` of them; the oldest go first."""
+    """The newest records, at most `max_bytes` of them, shared fairly by their owners."""
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._records: deque[Record] = deque()
-        self._by_call: dict[str, Record] = {}
+        self._ring = Ring(max_bytes)
         self._followers: set[Follower] = set()
         self._ended = False
         self._next = 1
-        self.bytes_kept = 0
+
+    @property
+    def bytes_kept(self) -> int:
+        """What all records that are kept count for."""
+        return self._ring.bytes
 
     def add(
         self,
@@ -143,14 +117,7 @@ class CallLogs:
             run_ms=run_ms,
         )
         self._next += 1
-        self._records.append(record)
-        self._by_call[call] = record
-        self.bytes_kept += record.cost
-        while self.bytes_kept > self._max_bytes:
-            oldest = self._records.popleft()
-            self.bytes_kept -= oldest.cost
-            if self._by_call[oldest.call] is oldest:
-                del self._by_call[oldest.call]
+        self._ring.add(record)
         for follower in self._followers:
             follower.offer(record)
 
@@ -164,7 +131,8 @@ class CallLogs:
     ) -> list[Record]:
         """The owner's records, the newest first: at most `limit`, those numbered below `before`."""
         found: list[Record] = []
-        for record in self._newest_first(call):
+        one = self._ring.by_call(call) if call else None
+        for record in self._ring.of(owner) if call is None else filter(None, [one]):
             if (
                 record.owner == owner
                 and (module is None or record.module == module)
@@ -175,16 +143,14 @@ class CallLogs:
                     break
         return found
 
-    def _newest_first(self, call: str | None) -> Iterator[Record]:
-        if call is None:
-            return reversed(self._records)
-        return iter([self._by_call[call]] if call in self._by_call else [])
-
-    def follow(self, owner: str, module: str | None = None, last: int = 0) -> Follower:
+    def follow(self, owner: str, module: str | None = None, last: int = 0, *, tenant: bool = False) -> Follower:
         """The owner's last records, the oldest first, then each new one as it is added, until
-        `end`. Raises TooManyFollowers."""
-        if len(self._followers) >= MAX_FOLLOWERS:
-            raise TooManyFollowers(f"{MAX_FOLLOWERS} readers follow the logs already")
+        `end`. A tenant has some readers of its own, and leaves some to the admin. Raises TooManyFollowers."""
+        most = MAX_TENANTS_FOLLOWERS if tenant else MAX_FOLLOWERS
+        if len(self._followers) >= most:
+            raise TooManyFollowers(f"{most} readers follow the logs already")
+        if tenant and sum(one.owner == owner for one in self._followers) >= MAX_TENANT_FOLLOWERS:
+            raise TooManyFollowers(f"{MAX_TENANT_FOLLOWERS} readers follow the logs of this tenant already")
         follower = Follower(self, owner, module)
         for record in reversed(self.select(owner, module, limit=last) if last else []):
             follower.offer(record)

@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.control import models
 from gateway.control.answer import encode
 from gateway.control.errors import Rejected
+from gateway.control.keys import Principal
 from gateway.control.services import Services, Who, Wired
 from gateway.logs import Follower, TooManyFollowers
 
@@ -52,7 +53,7 @@ async def read_logs(
     """Records of calls that printed something or failed, the newest first. What is kept is bounded by
     LOGS_KEPT_BYTES, the oldest going first, and does not outlive the process. A tenant's key shows its own."""
     if query.follow:
-        return _follow(services, who.owner, query)
+        return _follow(services, who, query)
     found = services.logs.select(who.owner, query.module, query.call, query.limit + 1, query.cursor)
     page = found[: query.limit]
     return models.LogRecords(
@@ -61,11 +62,11 @@ async def read_logs(
     )
 
 
-def _follow(services: Services, owner: str, query: models.LogsQuery) -> FollowResponse:
+def _follow(services: Services, who: Principal, query: models.LogsQuery) -> FollowResponse:
     for field in ("call", "cursor"):
         if getattr(query, field) is not None:
             raise Rejected(422, f"{field} names what was, follow waits for what comes: give one of them.", field=field)
     try:
-        return FollowResponse(services.logs.follow(owner, query.module, query.limit))
+        return FollowResponse(services.logs.follow(who.owner, query.module, query.limit, tenant=not who.admin))
     except TooManyFollowers as error:
         raise Rejected(503, f"{error}.", field="follow", retry_after=10) from error

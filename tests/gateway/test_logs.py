@@ -10,7 +10,16 @@ from typing import Any
 
 import pytest
 
-from gateway.logs import FOLLOWER_RECORDS, MAX_FOLLOWERS, RECORD_BYTES, CallLogs, Follower, TooManyFollowers
+from gateway.log_ring import RECORD_BYTES
+from gateway.logs import (
+    FOLLOWER_RECORDS,
+    MAX_FOLLOWERS,
+    MAX_TENANT_FOLLOWERS,
+    MAX_TENANTS_FOLLOWERS,
+    CallLogs,
+    Follower,
+    TooManyFollowers,
+)
 from tests.gateway.control_server import ADMIN, TENANT, Plane, lines, problems, serving
 
 
@@ -76,6 +85,26 @@ def test_the_oldest_go_first_and_the_bound_holds() -> None:
     kept = [record.call for record in logs.select(ADMIN)]
     assert kept == ["99", "98", "97", "96", "95"]
     assert texts(logs, call="94") == []
+
+
+def test_who_prints_much_displaces_nobody_who_prints_little() -> None:
+    logs = CallLogs(30 * RECORD_BYTES)
+    for number in range(3):
+        add(logs, b"", call=f"mine {number}")
+        add(logs, b"", call=f"other {number}", owner="other")
+    for number in range(20_000):
+        add(logs, b"", call=f"flood {number}", owner=TENANT)
+        assert logs.bytes_kept <= 30 * RECORD_BYTES
+    assert [record.call for record in logs.select(ADMIN)] == ["mine 2", "mine 1", "mine 0"]
+    assert [record.call for record in logs.select("other")] == ["other 2", "other 1", "other 0"]
+    assert [record.call for record in logs.select(TENANT)] == [
+        f"flood {number}" for number in range(19_999, 19_975, -1)
+    ]
+    for number in range(40):
+        add(logs, b"", call=f"late {number}")
+    kept = [len(logs.select(owner)) for owner in (ADMIN, TENANT, "other")]
+    assert sum(kept) == 30
+    assert min(kept[:2]) >= 10
 
 
 def test_a_record_larger_than_everything_is_not_kept() -> None:
@@ -237,3 +266,18 @@ async def test_too_many_readers(plane: Plane) -> None:
 @pytest.mark.parametrize("other", ["cursor=3", f"call={'a' * 32}"])
 async def test_following_the_past_makes_no_sense(plane: Plane, other: str) -> None:
     assert list(problems(await plane.json("GET", f"/api/logs?follow=true&{other}", 422))) == [other.split("=")[0]]
+
+
+async def test_tenants_leave_readers_to_others() -> None:
+    logs = CallLogs(10_000)
+    one = [logs.follow("one", tenant=True) for _ in range(MAX_TENANT_FOLLOWERS)]
+    with pytest.raises(TooManyFollowers, match="of this tenant"):
+        logs.follow("one", tenant=True)
+    for number in range(MAX_TENANTS_FOLLOWERS - MAX_TENANT_FOLLOWERS):
+        logs.follow(f"another {number}", tenant=True)
+    with pytest.raises(TooManyFollowers):
+        logs.follow("late", tenant=True)
+    for _ in range(MAX_FOLLOWERS - MAX_TENANTS_FOLLOWERS):
+        logs.follow(ADMIN)
+    one[0].close()
+    logs.follow(ADMIN)
