@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from calls.call import Call, Reply
+
+NO_HOST: Final = "no runner host is there"
+ALL_DRAINING: Final = "every runner host is draining"
+"""Why a broker refuses calls."""
 
 
 class Refused(Exception):

@@ -20,6 +20,7 @@ class Runner(msgspec.Struct, frozen=True):
     busy: int
     calls: int
     age_secs: float
+    host: str
 
 
 class Pool(msgspec.Struct, frozen=True):
@@ -33,10 +34,20 @@ class Pool(msgspec.Struct, frozen=True):
     kills: dict[str, int]
 
 
+class Host(msgspec.Struct, frozen=True):
+    """One runner host."""
+
+    name: str
+    draining: bool
+    capacity: int
+    load: int
+
+
 class Pools(msgspec.Struct, frozen=True):
-    """All pools."""
+    """All pools, and the hosts they are on."""
 
     pools: list[Pool]
+    hosts: list[Host]
 
 
 class Setting(msgspec.Struct, frozen=True):

@@ -27,6 +27,7 @@ for command in (
     logs.logs,
     pools.pools,
     pools.scale,
+    pools.drain,
     runtime_settings.settings,
     key.key,
     doctor.doctor,

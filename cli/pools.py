@@ -1,8 +1,9 @@
-"""`plugbay pools` and `plugbay scale`: seeing and sizing pools of runners."""
+"""`plugbay pools`, `plugbay scale` and `plugbay drain`: seeing, sizing and emptying what runs calls."""
 
 from __future__ import annotations
 
 from collections import Counter
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote
 
@@ -12,11 +13,19 @@ from cli import installation, options
 from cli.output import Output, output
 
 if TYPE_CHECKING:
-    from cli.answers import Pool
+    from cli.answers import Host, Pool
+
+
+class Drained(StrEnum):
+    """What can be drained."""
+
+    RUNNER = "runner"
+    TENANT = "tenant"
+    HOST = "host"
 
 
 def pools(url: options.Url = None, as_json: options.Json = False) -> None:
-    """Show the pools and their runners."""
+    """Show the pools, their runners and the hosts they are on."""
     from cli.answers import Pools, read
     from cli.server import Server
 
@@ -25,14 +34,18 @@ def pools(url: options.Url = None, as_json: options.Json = False) -> None:
         if out.as_json:
             out.document(answer)
             return
-        found = read(answer, Pools).pools
+        shown = read(answer, Pools)
+        found = shown.pools
+        _show_hosts(shown.hosts, out)
+        out.line()
         _show(found, out)
         out.line()
-        columns = ("POOL", "RUNNER", "STATE", "BUSY", "WORKERS", "CALLS", "AGE")
+        columns = ("POOL", "RUNNER", "HOST", "STATE", "BUSY", "WORKERS", "CALLS", "AGE")
         rows = [
             (
                 pool.name,
                 runner.id,
+                runner.host,
                 runner.state,
                 str(runner.busy),
                 str(runner.workers),
@@ -46,7 +59,7 @@ def pools(url: options.Url = None, as_json: options.Json = False) -> None:
 
 
 def scale(
-    pool: Annotated[str, typer.Argument(help="Name of the pool: admin, or the UUID of a tenant.")],
+    pool: Annotated[str, typer.Argument(help="Name of the pool: admin or prewarmed.")],
     size: Annotated[int, typer.Argument(help="Runners wanted.")],
     url: options.Url = None,
     as_json: options.Json = False,
@@ -62,6 +75,42 @@ def scale(
             out.document(answer)
         else:
             _show([read(answer, Pool)], out)
+
+
+def drain(
+    what: Annotated[Drained, typer.Argument(help="What finishes its calls.")],
+    name: Annotated[str, typer.Argument(help="Id of the runner, UUID of the tenant, or name of the host.")],
+    undo: Annotated[bool, typer.Option("--undo", help="Have a host take calls again.")] = False,
+    url: options.Url = None,
+    as_json: options.Json = False,
+) -> None:
+    """Let a runner, a tenant's runners or a host finish their calls and take no more. No call is lost.
+
+    A runner is replaced where its pool wants one; a tenant's next call gets another; calls for a host go to
+    the other hosts, until --undo or until it is restarted. `plugbay pools` shows the names.
+    """
+    from cli.answers import Host, Pool, read
+    from cli.server import Server
+
+    if undo and what is not Drained.HOST:
+        raise typer.BadParameter("only a host takes calls again", param_hint="--undo")
+    kinds = {Drained.RUNNER: "runners", Drained.TENANT: "pools", Drained.HOST: "hosts"}
+    with output(as_json) as out:
+        path = f"/api/{kinds[what]}/{quote(name, safe='')}/drain"
+        answer = Server(installation.load(), url).control("DELETE" if undo else "POST", path)
+        if out.as_json:
+            out.document(answer)
+        elif what is Drained.HOST:
+            _show_hosts([read(answer, Host)], out)
+        else:
+            _show([read(answer, Pool)], out)
+
+
+def _show_hosts(found: list[Host], out: Output) -> None:
+    rows = [
+        (host.name, "draining" if host.draining else "serving", f"{host.load} of {host.capacity}") for host in found
+    ]
+    out.table(("HOST", "STATE", "CALLS"), rows)
 
 
 def _show(found: list[Pool], out: Output) -> None:

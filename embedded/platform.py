@@ -10,7 +10,7 @@ import socket
 import sys
 from collections.abc import Mapping
 
-from calls.inprocess import InProcessBroker
+from calls.inprocess import InProcessBroker, InProcessPools
 from catalogue.inspection import Inspection
 from deploy.front import Front, Parts
 from deploy.limits import TenantPlans, pool_limits, tenant_limits
@@ -95,14 +95,14 @@ class Platform:
             Parts(
                 store=store,
                 broker=broker,
-                pools=host,
+                pools=InProcessPools(broker, _HOST, host, settings.ADMIN_RUNNERS * settings.RUNNER_WORKERS),
                 journal=journal,
                 inspect=Inspection(broker, settings.MAX_IMPORT_SECS),
                 plans=self._plans,
                 # Variables change what importing a module gives, too. They have no digest: they are secrets.
                 environment=lambda: f"{packages.digest}+{variables.changes}" if variables.changes else packages.digest,
                 package_problem=lambda: packages.problem,
-                ready=lambda: self._ready,
+                ready=lambda: self._ready or broker.problem,
             ),
         )
         catalogue = front.catalogue

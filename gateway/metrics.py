@@ -5,37 +5,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable
-from typing import Final
 
-BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-"""Upper bounds, in seconds, of the buckets of every duration."""
-
-
-class Durations:
-    """A histogram of seconds with the buckets of BOUNDS."""
-
-    __slots__ = ("counts", "sum")
-
-    def __init__(self) -> None:
-        self.counts = [0] * (len(BOUNDS) + 1)
-        """Observations per bucket, not cumulative; the last bucket holds what is above all bounds."""
-        self.sum = 0.0
-
-    def observe(self, seconds: float) -> None:
-        """Counts one duration."""
-        self.counts[bisect_left(BOUNDS, seconds)] += 1
-        self.sum += seconds
-
-    def buckets(self) -> list[tuple[str, float]]:
-        """`(upper bound, observations up to it)` as Prometheus wants them, ending with `+Inf`."""
-        total = 0
-        rows: list[tuple[str, float]] = []
-        for bound, count in zip((*map(str, BOUNDS), "+Inf"), self.counts, strict=True):
-            total += count
-            rows.append((bound, total))
-        return rows
+from calls.durations import Durations
 
 
 class Metrics:

@@ -85,7 +85,8 @@ class Dispatcher:
         if not job.call.concurrent:
             return self.idle.pop() if self.idle else None
         sharing = self._sharing.setdefault(job.call.module, [])
-        best = min(sharing, key=lambda worker: len(worker.jobs), default=None)
+        fit = [worker for worker in sharing if not worker.retiring and worker.revision >= self.revision]
+        best = min(fit, key=lambda worker: len(worker.jobs), default=None)
         if self.idle and (best is None or len(best.jobs) >= _SPREAD):
             best = self.idle.pop()
             sharing.append(best)

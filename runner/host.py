@@ -1,26 +1,22 @@
-"""The runner host: all pools of one machine, behind the broker's `CallHandler` and the operators' `PoolControl`."""
+"""The runner host: all pools of one machine, behind the broker's `CallHandler` and the operators' `HostPools`."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
+import contextlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from calls.broker import Answer
 from calls.call import Call
-from calls.pools import PoolStatus, UnknownPool
+from calls.pools import ADMIN, PREWARMED, TENANTS, PoolStatus, PoolsUnavailable, Tally, UnknownPool, UnknownRunner
 from runner.job import Job
-from runner.launcher import Launcher, LaunchFailed, Trust
+from runner.launcher import ControlMissing, Launcher, LaunchFailed, Trust
 from runner.limits import PoolLimits
 from runner.modules import ModuleSource
 from runner.pool import Environment, Pool
-from runner.stock import PREWARMED
 from runner.tenants import PlanOf, TenantLimits, TenantPools
-
-log = logging.getLogger("plugbay.runner")
-
-ADMIN_POOL = "admin"
 
 
 class NoEnvironment:
@@ -52,7 +48,7 @@ class Host:
         """`folder` exists, belongs to this host alone, and is removed by `close`."""
         self._folder = folder
         self._admin = admin
-        self._pool = Pool(ADMIN_POOL, admin, Trust.ADMIN, launcher, source, environment, self._folder, limits)
+        self._pool = Pool(ADMIN, admin, Trust.ADMIN, launcher, source, environment, self._folder, limits)
         self._tenants = TenantPools(launcher, source, NoEnvironment(), self._folder, tenants, plan_of)
 
     async def start(self) -> None:
@@ -84,22 +80,53 @@ class Host:
         self._pool.renew()
 
     def pools(self) -> list[PoolStatus]:
-        """See calls.pools.PoolControl."""
+        """See calls.pools.HostPools."""
         return [self._pool.status(), *self._tenants.statuses()]
 
+    def tallies(self) -> dict[str, Tally]:
+        """See calls.pools.HostPools."""
+        prewarmed, tenants = self._tenants.tallies()
+        return {ADMIN: self._pool.tally, PREWARMED: prewarmed, TENANTS: tenants}
+
     async def scale(self, pool: str, size: int) -> PoolStatus:
-        """See calls.pools.PoolControl."""
+        """See calls.pools.HostPools."""
         if pool == PREWARMED:
             return self._tenants.prewarm(size)
-        if pool != ADMIN_POOL:
+        if pool != ADMIN:
             raise UnknownPool(pool)
-        try:
+        with _refusals():
             await self._pool.scale(size)
-        except LaunchFailed as error:
-            log.error("pool %s could not be scaled to %d: %s", pool, size, error)
+        return self._pool.status()
+
+    async def drain_pool(self, pool: str) -> PoolStatus:
+        """See calls.pools.HostPools."""
+        if pool == PREWARMED:
+            return self._tenants.drain_prewarmed()
+        if pool != ADMIN:
+            return self._tenants.drain_tenant(pool)
+        for runner in self._pool.status().runners:
+            with _refusals(), contextlib.suppress(UnknownRunner):  # one that has ended meanwhile
+                await self._pool.drain(runner.id)
+        return self._pool.status()
+
+    async def drain_runner(self, runner: str) -> PoolStatus:
+        """See calls.pools.HostPools."""
+        with _refusals():
+            if not self._pool.has(runner):
+                return await self._tenants.drain_runner(runner)
+            await self._pool.drain(runner)
         return self._pool.status()
 
     async def close(self, seconds: float) -> None:
         """Lets calls finish for so long, then ends every runner; nothing of them is left."""
         await asyncio.gather(self._pool.close(seconds), self._tenants.close(seconds))
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    """Why no runner could be started, in the words of HostPools."""
+    try:
+        yield
+    except (LaunchFailed, ControlMissing) as error:
+        raise PoolsUnavailable(f"no runner could be started: {error}") from error

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Final, Protocol
 
 from calls import frames
 from calls.call import Kind, Outcome
-from calls.pools import PoolStatus
+from calls.pools import PoolStatus, Tally
 from runner.connection import Connection
 from runner.crew import Crew, Supply
 from runner.dispatch import Dispatcher
@@ -63,8 +62,6 @@ class Pool:
         self._dispatcher = Dispatcher(limits.max_queue_secs, limits.worker_async_calls, self._grow)
         self._inspector = Inspector(self._modules, self._fork_inspector, self.worker_kill)
         self._homes: dict[WorkerProcess, Runner] = {}
-        self._kills: Counter[str] = Counter()
-        self._cold_starts = 0
         self._shrinking: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
@@ -99,6 +96,11 @@ class Pool:
         return len(self._crew.runners)
 
     @property
+    def tally(self) -> Tally:
+        """What has happened here."""
+        return self._crew.tally
+
+    @property
     def quiet(self) -> bool:
         """No accepted call is unanswered."""
         return self._dispatcher.quiet.is_set() and self._inspector.quiet
@@ -126,6 +128,8 @@ class Pool:
             worker = WorkerProcess(self, connection, self._modules.revision, self._crew.limits.runner.max_log)
             bundles = self._modules.encoded
             self._homes[worker] = runner
+            if (decided_at := self._crew.decided_at.pop(runner, None)) is not None:
+                self.tally.binds.observe(time.monotonic() - decided_at)
         connection.send(bundles + begin)
         # The runner knows the worker only once this returns: before, it must not be given a call.
         self._loop.call_soon(worker.ready if runner.usable else worker.retire)
@@ -148,7 +152,7 @@ class Pool:
         """See Supervisor."""
         self._dispatcher.forget(worker)
         if cause is not None:
-            self._kills[cause] += 1
+            self.tally.killed(cause)
             log.warning("pool %s: worker lost: %s", self.name, cause)
         home = self._homes.pop(worker)
         self._loop.call_soon(self._keep_warm, home)
@@ -178,7 +182,7 @@ class Pool:
             return
         if room:
             min(room, key=lambda runner: runner.size).fork(_CALLS)
-            self._cold_starts += 1
+            self.tally.cold_starts += 1
             if self._shrinking is None:
                 self._shrinking = self._loop.call_later(self._crew.limits.worker_idle_secs, self._shrink)
         else:
@@ -219,12 +223,26 @@ class Pool:
         self._crew.over(runner, reason)
 
     async def scale(self, size: int) -> None:
-        """Sets the runners wanted; returns when they are there, or draining. Raises ValueError or LaunchFailed."""
+        """See Crew."""
         await self._crew.scale(size)
 
-    async def close(self, seconds: float) -> None:
-        """Refuses new calls, lets those accepted finish for so long, then ends every runner."""
+    def has(self, runner: str) -> bool:
+        """Whether this is one of its runners."""
+        return self._crew.has(runner)
+
+    async def drain(self, runner: str) -> None:
+        """See Crew."""
+        await self._crew.drain(runner)
+
+    def refuse_new(self) -> None:
+        """Takes no more calls; runners end as soon as those that were accepted need them no longer."""
         self._crew.closing.set()
+        if not len(self._dispatcher):
+            self._crew.drain_all("no further calls")
+
+    async def close(self, seconds: float | None) -> None:
+        """Refuses new calls, lets those accepted finish, for so long if not None, then ends every runner."""
+        self.refuse_new()
         try:
             async with asyncio.timeout(seconds):
                 await self._dispatcher.quiet.wait()
@@ -241,9 +259,9 @@ class Pool:
         """The pool now, for operators."""
         return PoolStatus(
             name=self.name,
-            size=self._crew.wanted,
+            size=0 if self._crew.closing.is_set() else self._crew.wanted,
             runners=tuple(runner.status() for runner in self._crew.runners),
             queue=len(self._dispatcher),
-            cold_starts=self._cold_starts,
-            kills=dict(self._kills),
+            cold_starts=self.tally.cold_starts,
+            kills=dict(self.tally.kills),
         )

@@ -30,6 +30,9 @@ KILL_SECS: Final = 2.0
 LAST_WORDS_SECS: Final = 1.0
 """Seconds a runner whose zygote is silent may take to end, so that its end can be told with its reason."""
 
+DRAINED: Final = "drained by an operator"
+"""Reason of a drain that nothing else asked for."""
+
 
 @dataclass(frozen=True)
 class Limits:

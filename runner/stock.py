@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import Final
 
-from calls.pools import PoolStatus
+from calls.pools import PREWARMED, PoolStatus, PoolsUnavailable, Tally
 from runner.connection import Connection
 from runner.launcher import ControlMissing, LaunchFailed
-from runner.runner import Runner
+from runner.runner import DRAINED, Runner
 from runner.states import State
 from runner.worker_process import WorkerProcess
 
 log = logging.getLogger("plugbay.runner")
 
-PREWARMED: Final = "prewarmed"
 _RETRY_SECS: Final = 5.0
 """Seconds before another try when a runner could not be started."""
 
@@ -29,6 +29,7 @@ class Stock:
 
     def __init__(self, size: int, make: Callable[[Stock], Runner], room: Callable[[], bool]) -> None:
         self.size = size
+        self.tally = Tally()
         self._make = make
         self._room = room
         self._runners: list[Runner] = []
@@ -54,8 +55,10 @@ class Stock:
         runner = self._make(self)
         self._runners.append(runner)
         delay = 0.0
+        began = time.monotonic()
         try:
             await runner.start()
+            self.tally.starts.observe(time.monotonic() - began)
         except (LaunchFailed, ControlMissing) as error:
             log.error("no runner could be prewarmed: %s", error)
             delay = _RETRY_SECS
@@ -78,6 +81,22 @@ class Stock:
         for runner in ready[: max(0, len(self._runners) - size)]:
             runner.drain("fewer prewarmed runners wanted")
         self.fill()
+
+    def drain(self) -> None:
+        """Ends every prewarmed runner; others take their place."""
+        for runner in list(self._runners):
+            if runner.life.state is State.PREWARMED:
+                runner.drain(DRAINED)
+
+    def drain_one(self, runner: str) -> bool:
+        """The same for one. False: there is no such runner. Raises PoolsUnavailable."""
+        for one in self._runners:
+            if one.id == runner:
+                if one.life.state is State.STARTING:
+                    raise PoolsUnavailable(f"runner {runner} is still starting")
+                one.drain(DRAINED)
+                return True
+        return False
 
     async def close(self) -> None:
         """Ends them all; nothing of them is left."""

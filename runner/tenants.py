@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from calls.call import Outcome
-from calls.pools import PoolStatus
+from calls.pools import PoolStatus, Tally, UnknownPool, UnknownRunner, by_name
 from runner.job import Job
 from runner.launcher import ControlMissing, Launcher, LaunchFailed, Trust
 from runner.limits import PoolLimits
@@ -97,6 +97,9 @@ class TenantPools:
         self._budget = StartBudget(limits.starts_per_minute)
         self._pools: dict[str, Pool] = {}
         self._used: dict[str, float] = {}
+        self._ending: list[Pool] = []
+        """Pools that finish their calls; their tenants' next calls go to others."""
+        self._ended = Tally()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -133,7 +136,8 @@ class TenantPools:
     def _has_room(self) -> bool:
         # A pool that was just opened has no runner yet, but takes the place of one.
         taken = sum(max(1, pool.runners) for pool in self._pools.values())
-        return len(self._stock) + taken < self._limits.max_runners
+        ending = sum(pool.runners for pool in self._ending)
+        return len(self._stock) + taken + ending < self._limits.max_runners
 
     def accept(self, job: Job) -> None:
         """Takes one call of a tenant; it is answered whatever happens."""
@@ -170,8 +174,7 @@ class TenantPools:
         except (LaunchFailed, ControlMissing, StoreUnavailable) as error:
             pool.refuse_waiting(str(error))
             if self._pools.get(owner) is pool:  # else it was ended meanwhile
-                self._forget(owner)
-            await pool.close(0)
+                self._end(owner, 0)
         else:
             asyncio.get_running_loop().call_later(self._limits.idle_secs, self._expire, owner, pool)
 
@@ -183,20 +186,33 @@ class TenantPools:
         if left > 0 or not pool.quiet:
             asyncio.get_running_loop().call_later(max(left, 1.0), self._expire, owner, pool)
         else:
-            self.end(owner, 0)
+            self._end(owner, 0)
 
     def end(self, owner: str, seconds: float) -> None:
         """Ends a tenant's pool; the calls it has get so many seconds to finish."""
         if owner in self._pools:
-            self._own(self._forget(owner).close(seconds))
+            self._end(owner, seconds)
 
     def _make_room(self) -> bool:
         """Ends the pool that was not used for the longest time, if any is quiet and not in everyday use."""
         before = time.monotonic() - KEPT_SECS
         quiet = [owner for owner, pool in self._pools.items() if pool.quiet and self._used[owner] <= before]
         if quiet:
-            self.end(min(quiet, key=self._used.__getitem__), 0)
+            self._end(min(quiet, key=self._used.__getitem__), 0)
         return bool(quiet)
+
+    def _end(self, owner: str, seconds: float | None) -> Pool:
+        """The tenant's next call opens another pool; the calls of this one may take so long."""
+        pool = self._forget(owner)
+        pool.refuse_new()
+        self._ending.append(pool)
+        self._own(self._close(pool, seconds))
+        return pool
+
+    async def _close(self, pool: Pool, seconds: float | None) -> None:
+        await pool.close(seconds)
+        self._ending.remove(pool)
+        self._ended.add(pool.tally)
 
     def _forget(self, owner: str) -> Pool:
         del self._used[owner]
@@ -209,7 +225,40 @@ class TenantPools:
 
     def statuses(self) -> list[PoolStatus]:
         """The stock, then every pool."""
-        return [self._stock.status(), *(pool.status() for pool in self._pools.values())]
+        ending = (pool for pool in self._ending if pool.runners)
+        return [self._stock.status(), *by_name(pool.status() for pool in (*self._pools.values(), *ending))]
+
+    def tallies(self) -> tuple[Tally, Tally]:
+        """What has happened in the stock, and in all tenants' pools together."""
+        total = Tally()
+        for tally in (self._ended, *(pool.tally for pool in (*self._pools.values(), *self._ending))):
+            total.add(tally)
+        return self._stock.tally, total
+
+    def drain_prewarmed(self) -> PoolStatus:
+        """Replaces every prewarmed runner."""
+        self._stock.drain()
+        return self._stock.status()
+
+    def drain_tenant(self, owner: str) -> PoolStatus:
+        """Ends a tenant's runners once their calls are answered; its next call binds another. Raises UnknownPool."""
+        if owner in self._pools:
+            return self._end(owner, None).status()
+        ending = [pool.status() for pool in self._ending if pool.owner == owner]
+        if not ending:
+            raise UnknownPool(owner)
+        return ending[-1]
+
+    async def drain_runner(self, runner: str) -> PoolStatus:
+        """Ends one runner of any tenant's, or of none's. Raises UnknownRunner, PoolsUnavailable, LaunchFailed or
+        ControlMissing."""
+        if self._stock.drain_one(runner):
+            return self._stock.status()
+        for pool in (*self._pools.values(), *self._ending):
+            if pool.has(runner):
+                await pool.drain(runner)
+                return pool.status()
+        raise UnknownRunner(runner)
 
     def prewarm(self, size: int) -> PoolStatus:
         """Keeps so many prewarmed runners. Raises ValueError naming the bound."""
@@ -220,7 +269,10 @@ class TenantPools:
 
     async def close(self, seconds: float) -> None:
         """Lets calls finish for so long, then ends every runner."""
-        await asyncio.gather(self._stock.close(), *(self._forget(owner).close(seconds) for owner in list(self._pools)))
+        for owner in list(self._pools):
+            self._end(owner, seconds)
+        # What an operator has drained, however long its calls may take, does not keep the host any longer.
+        await asyncio.gather(self._stock.close(), *(pool.close(seconds) for pool in self._ending))
         while self._tasks:
             await asyncio.wait(self._tasks)
 

@@ -12,7 +12,7 @@ from calls.redis import reading, wire
 from calls.redis.hosts import Hosts
 from calls.redis.keys import GATEWAY, HOST
 from calls.redis.link import Link
-from calls.redis.scaling import RedisPools
+from calls.redis.pools import RedisPools
 from calls.unanswered import Unanswered
 
 _GRACE_SECS: Final = 0.5
@@ -46,7 +46,7 @@ class RedisBroker:
     @property
     def problem(self) -> str | None:
         """Why a call would be refused now; None when it would be taken."""
-        return self._link.problem or (None if self._hosts.there.is_set() else "no runner host is there")
+        return self._link.problem or self._hosts.problem
 
     def submit(self, call: Call, answer: Answer) -> None:
         """See Broker."""

@@ -10,12 +10,12 @@ from typing import Final
 
 from calls.broker import CallHandler, Refused
 from calls.call import Call, Outcome, Reply
-from calls.pools import PoolControl
+from calls.pools import HostPools
 from calls.redis import reading, wire
 from calls.redis.gateways import Gateways
 from calls.redis.keys import GATEWAY, HOST, MAX_PEERS
 from calls.redis.link import Link
-from calls.redis.scaling import Orders
+from calls.redis.orders import Orders
 from calls.redis.turns import Turns
 
 log = logging.getLogger("plugbay.broker")
@@ -57,7 +57,7 @@ class RedisHost:
     """Attaches a runner host to all gateways under a name that stays the same when it is restarted, and that
     no other host has. Calls in the pools go on when Redis is lost, but nobody waits for them any more."""
 
-    def __init__(self, url: str, name: str, handler: CallHandler, pools: PoolControl, bounds: HostBounds) -> None:
+    def __init__(self, url: str, name: str, handler: CallHandler, pools: HostPools, bounds: HostBounds) -> None:
         """Raises BadAddress, or ValueError for a name that cannot be one."""
         if not reading.is_name(name):
             raise ValueError(f"a host's name is up to 63 letters, digits, '.', '_' and '-', not {name!r}")
@@ -66,6 +66,7 @@ class RedisHost:
         self._pools = pools
         self._bounds = bounds
         self._state = wire.HostState.SERVING
+        self._stopping = False
         self._started = 0.0
         self._turns: Turns[_Held] = Turns(bounds.slots, bounds.max_owner, bounds.max_total)
         self._held: dict[str, _Held] = {}
@@ -75,7 +76,7 @@ class RedisHost:
         self._drained_at: int | None = None
         self._quiet = asyncio.Event()
         self._link = Link(url, HOST, self)
-        self._orders = Orders(pools, self._link)
+        self._orders = Orders(name, pools, self._hold_off, self._link)
         self._loop = asyncio.get_running_loop()
 
     async def open(self) -> None:
@@ -86,6 +87,7 @@ class RedisHost:
         """Sends new calls elsewhere; returns when those here are answered or nobody
         waits for them any more, or after so many seconds."""
         self._state = wire.HostState.DRAINING
+        self._stopping = True
         if not self._link.incarnation:
             return
         self._drained_at = self._link.ticks
@@ -96,6 +98,13 @@ class RedisHost:
                 await self._quiet.wait()
         except TimeoutError:
             log.warning("host %s: %d calls are cut short after %g s", self._name, len(self._held), seconds)
+
+    def _hold_off(self, draining: bool) -> None:
+        """Sends new calls elsewhere until further notice, or here again; gateways hear of it with the next beat.
+        Those that have not heard yet may still send some, which are run."""
+        if not self._stopping:
+            log.info("host %s %s", self._name, "is draining" if draining else "takes calls again")
+            self._state = wire.HostState.DRAINING if draining else wire.HostState.SERVING
 
     async def close(self) -> None:
         """Takes the host away; what is unanswered is answered as lost."""
@@ -128,7 +137,7 @@ class RedisHost:
             return
         if not self._gateways.admit(found.gateway, self._link.ticks):
             self._link.complain(f"there are more than {MAX_PEERS} gateways")
-        elif isinstance(found, wire.ScaleOrder):
+        elif isinstance(found, wire.Order):
             self._orders.take(found)
         elif found.call.id in self._held:
             self._link.complain("a call with the id of another")
@@ -161,6 +170,7 @@ class RedisHost:
                 room=self._bounds.max_total,
                 load=len(self._held),
                 pools=tuple(self._pools.pools()),
+                tallies=self._pools.tallies(),
             )
         )
 

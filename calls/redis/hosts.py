@@ -8,7 +8,7 @@ from collections.abc import Callable
 from hashlib import blake2b
 from typing import Final
 
-from calls.broker import Refused
+from calls.broker import ALL_DRAINING, NO_HOST, Refused
 from calls.redis.keys import MAX_PEERS, TTL_TICKS
 from calls.redis.wire import HostBeat, HostState
 
@@ -89,6 +89,13 @@ class Hosts:
             self.there.clear()
 
     @property
+    def problem(self) -> str | None:
+        """Why no host takes calls, if so."""
+        if self.there.is_set():
+            return None
+        return ALL_DRAINING if self._hosts else NO_HOST
+
+    @property
     def known(self) -> list[HostBeat]:
         """What each host said last, in the order of their names."""
         return [self._hosts[name].beat for name in sorted(self._hosts)]
@@ -109,7 +116,7 @@ class Hosts:
                 if load < beat.room:
                     loads.append((beat, load))
         if not serving:
-            raise Refused("no runner host is there", limited=False)
+            raise Refused(self.problem or NO_HOST, limited=False)
         if not loads:
             raise Refused("the queue of every runner host is full (MAX_QUEUE_TOTAL)", limited=False)
         per_capacity = _TOLERANCE * sum(load for _, load in loads) / sum(beat.capacity for beat, _ in loads)

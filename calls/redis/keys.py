@@ -43,3 +43,5 @@ READ_COUNT: Final = 128
 """Messages taken from a list at once."""
 MAX_PEERS: Final = 256
 """Hosts that a gateway knows, and gateways that a host knows, at most."""
+MAX_ORDERS: Final = 64
+"""Orders of operators under way at once, on either side."""

@@ -12,9 +12,10 @@ from typing import Final, TypeVar
 import msgspec
 
 from calls.call import Call, Kind, Reply
+from calls.durations import BOUNDS, Durations
 from calls.frames import MAX_FRAME
-from calls.pools import PoolStatus
-from calls.redis.wire import Answered, GatewayBeat, HostBeat, Invocation, Scaled, ScaleOrder
+from calls.pools import ADMIN, PREWARMED, TENANTS, PoolStatus, Tally
+from calls.redis.wire import Answered, Done, GatewayBeat, HostBeat, Invocation, Order
 
 MAX_BEAT: Final = 4 * 1024 * 1024
 """Bytes of a sign of life; that of a host describes its pools."""
@@ -44,8 +45,8 @@ class Forged(Exception):
         self.call = call
 
 
-_to_host: msgspec.msgpack.Decoder[Invocation | ScaleOrder] = msgspec.msgpack.Decoder(Invocation | ScaleOrder)
-_to_gateway: msgspec.msgpack.Decoder[Answered | Scaled] = msgspec.msgpack.Decoder(Answered | Scaled)
+_to_host: msgspec.msgpack.Decoder[Invocation | Order] = msgspec.msgpack.Decoder(Invocation | Order)
+_to_gateway: msgspec.msgpack.Decoder[Answered | Done] = msgspec.msgpack.Decoder(Answered | Done)
 _gateway_beat = msgspec.msgpack.Decoder(GatewayBeat)
 _host_beat = msgspec.msgpack.Decoder(HostBeat)
 _batch = msgspec.msgpack.Decoder(dict[str, str])
@@ -61,7 +62,7 @@ class CallBounds:
     """Seconds a call may be given on top, for waiting."""
 
 
-def read_by_host(message: bytes, bounds: CallBounds, now: float) -> Invocation | ScaleOrder:
+def read_by_host(message: bytes, bounds: CallBounds, now: float) -> Invocation | Order:
     """A gateway's message. Raises Forged."""
     found = _decode(_to_host, message, MAX_FRAME)
     _require(_HEX.fullmatch(found.gateway), "gateway")
@@ -69,12 +70,12 @@ def read_by_host(message: bytes, bounds: CallBounds, now: float) -> Invocation |
         _check_call(found.call, bounds, now)
     else:
         _require(_HEX.fullmatch(found.order), "order")
-        _require(is_name(found.pool), "pool")
+        _require(is_name(found.target), "target")
         _require(0 <= found.size <= _MAX_COUNT, "size")
     return found
 
 
-def read_by_gateway(message: bytes) -> Answered | Scaled:
+def read_by_gateway(message: bytes) -> Answered | Done:
     """A host's message. Raises Forged."""
     found = _decode(_to_gateway, message, MAX_FRAME)
     if isinstance(found, Answered):
@@ -102,11 +103,14 @@ def read_host_beat(message: bytes) -> HostBeat:
     _require(0 <= beat.load <= _MAX_COUNT, "load")
     for status in beat.pools:
         _check_pool(status)
+    _require(beat.tallies.keys() <= {ADMIN, PREWARMED, TENANTS}, "tallies")
+    for tally in beat.tallies.values():
+        _check_tally(tally)
     return beat
 
 
 def is_name(name: str) -> bool:
-    """Whether this can name a host or a pool."""
+    """Whether this can name a host, a pool or a runner."""
     return _NAME.fullmatch(name) is not None
 
 
@@ -148,6 +152,19 @@ def _check_reply(reply: Reply) -> None:
 def _check_pool(status: PoolStatus) -> None:
     _require(is_name(status.name), "pool")
     _require(all(isfinite(runner.age_secs) for runner in status.runners), "age")
+
+
+def _check_tally(tally: Tally) -> None:
+    _require(0 <= tally.cold_starts <= _MAX_COUNT, "cold starts")
+    _require(all(0 <= count <= _MAX_COUNT for count in tally.kills.values()), "kills")
+    for durations in (tally.starts, tally.binds):
+        _check_durations(durations)
+
+
+def _check_durations(durations: Durations) -> None:
+    _require(len(durations.counts) == len(BOUNDS) + 1, "durations")
+    _require(all(0 <= count <= _MAX_COUNT for count in durations.counts), "durations")
+    _require(0 <= durations.sum < inf, "durations")
 
 
 def _require(holds: object, field: str) -> None:

@@ -7,7 +7,7 @@ from enum import IntEnum
 import msgspec
 
 from calls.call import Call, Reply
-from calls.pools import PoolStatus
+from calls.pools import PoolStatus, Tally
 
 
 class _Message(msgspec.Struct, array_like=True, frozen=True, tag_field="t", forbid_unknown_fields=True):
@@ -24,13 +24,26 @@ class Invocation(_Message, frozen=True, tag=1):
     call: Call
 
 
-class ScaleOrder(_Message, frozen=True, tag=2):
-    """Set the size of a pool, and answer to this incarnation of a gateway."""
+class OrderKind(IntEnum):
+    """What an Order asks for."""
+
+    SCALE = 0
+    """`target` is a pool, `size` its runners wanted."""
+    DRAIN_POOL = 1
+    DRAIN_RUNNER = 2
+    DRAIN_HOST = 3
+    RESUME_HOST = 4
+
+
+class Order(_Message, frozen=True, tag=2):
+    """Do this, and answer to this incarnation of a gateway."""
 
     gateway: str
     order: str
-    pool: str
-    size: int
+    kind: OrderKind
+    target: str
+    """Name of a pool or of the host, or id of a runner."""
+    size: int = 0
 
 
 # From hosts to a gateway's list.
@@ -43,18 +56,19 @@ class Answered(_Message, frozen=True, tag=1):
 
 
 class Refusal(IntEnum):
-    """Why a ScaleOrder was not carried out."""
+    """Why an Order was not carried out."""
 
-    UNKNOWN_POOL = 0
+    UNKNOWN = 0
+    """The host has no such pool or runner, or is another one."""
     BAD_SIZE = 1
     BUSY = 2
 
 
-class Scaled(_Message, frozen=True, tag=2):
-    """The answer to a ScaleOrder: the pool as it is now, or why it was not scaled."""
+class Done(_Message, frozen=True, tag=2):
+    """The answer to an Order: the pool concerned as it is now, or why nothing was done."""
 
     order: str
-    status: PoolStatus | None
+    status: PoolStatus | None = None
     refusal: Refusal | None = None
     problem: str = ""
 
@@ -94,6 +108,7 @@ class HostBeat(_Message, frozen=True, tag=2):
     load: int
     """Unanswered calls it holds, of all gateways."""
     pools: tuple[PoolStatus, ...]
+    tallies: dict[str, Tally]
 
 
 encode = msgspec.msgpack.Encoder().encode

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
@@ -11,9 +10,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from calls.pools import PoolStatus
+from calls.durations import Durations
+from gateway.control.pool_metrics import pool_metrics
 from gateway.control.services import Services
-from gateway.metrics import Durations, Metrics
+from gateway.metrics import Metrics
 
 MEDIA_TYPE: Final = CONTENT_TYPE_LATEST
 
@@ -36,7 +36,7 @@ class PlatformCollector(Collector):
         """All metric families of the platform."""
         services = self._services
         yield from _calls(services.metrics)
-        yield from _pools(services.pools.pools())
+        yield from pool_metrics(services.pools.pools(), services.pools.hosts())
         modules = services.view(services.admin).modules.values()
         yield _gauge("modules", "Modules that serve.", sum(not module.broken for module in modules))
         yield _gauge(
@@ -64,48 +64,6 @@ def _calls(metrics: Metrics) -> Iterable[Metric]:
     yield _histogram("call_queue_seconds", "Seconds a call waited for a worker.", metrics.queue)
     yield _histogram("call_bind_seconds", "Seconds a cold call waited for its runner.", metrics.bind)
     yield _histogram("call_run_seconds", "Seconds from dispatch to a worker to its reply.", metrics.run)
-
-
-def _pools(pools: list[PoolStatus]) -> Iterable[Metric]:
-    """By kind of pool: a tenant's pool is named after the tenant, which is nobody else's business."""
-    wanted: Counter[str] = Counter()
-    runners: Counter[tuple[str, str]] = Counter()
-    workers: Counter[tuple[str, str]] = Counter()
-    queued: Counter[str] = Counter()
-    cold: Counter[str] = Counter()
-    kills: Counter[tuple[str, str]] = Counter()
-    for pool in pools:
-        kind = "admin" if pool.name == "admin" else "tenant"
-        wanted[kind] += pool.size
-        queued[kind] += pool.queue
-        cold[kind] += pool.cold_starts
-        for reason, count in pool.kills.items():
-            kills[kind, reason] += count
-        for runner in pool.runners:
-            runners[kind, runner.state] += 1
-            workers[kind, "busy"] += runner.busy
-            workers[kind, "idle"] += runner.workers - runner.busy
-    yield _by(GaugeMetricFamily, "runners_wanted", "Runners that pools are to have.", ("pool",), wanted)
-    yield _by(GaugeMetricFamily, "runners", "Runners by state.", ("pool", "state"), runners)
-    yield _by(GaugeMetricFamily, "workers", "Processes that run calls, by state.", ("pool", "state"), workers)
-    yield _by(GaugeMetricFamily, "queue_length", "Calls waiting for a worker.", ("pool",), queued)
-    yield _by(CounterMetricFamily, "cold_starts", "Workers started because calls waited for one.", ("pool",), cold)
-    yield _by(
-        CounterMetricFamily, "worker_kills", "Workers killed or found dead, by reason.", ("pool", "reason"), kills
-    )
-
-
-def _by(
-    family: type[GaugeMetricFamily | CounterMetricFamily],
-    name: str,
-    text: str,
-    labels: tuple[str, ...],
-    counts: Counter[str] | Counter[tuple[str, str]],
-) -> Metric:
-    metric = family(f"plugbay_{name}", text, labels=labels)
-    for key, count in counts.items():
-        metric.add_metric((key,) if isinstance(key, str) else key, count)
-    return metric
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

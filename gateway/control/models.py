@@ -152,12 +152,13 @@ class Runner(Shown):
     busy: int = Field(description="Workers with a call in flight")
     calls: int = Field(description="Calls answered since it started")
     age_secs: float
+    host: str = Field(description="Name of the host it runs on", examples=["plugbay"])
 
 
 class Pool(Shown):
     """One pool now."""
 
-    name: str = Field(description="`admin`, or the UUID of the tenant", examples=["admin"])
+    name: str = Field(description="`admin`, `prewarmed`, or the UUID of the tenant", examples=["admin"])
     size: int = Field(description="Runners wanted", examples=[2])
     runners: list[Runner]
     queue: int = Field(description="Calls waiting for a worker")
@@ -165,16 +166,28 @@ class Pool(Shown):
     kills: dict[str, int] = Field(description="Workers killed or found dead, by reason", examples=[{"time limit": 1}])
 
 
+class Host(Shown):
+    """One runner host now."""
+
+    name: str = Field(examples=["plugbay"])
+    draining: bool = Field(description="It finishes the calls it has; new ones go to other hosts")
+    capacity: int = Field(description="Calls it runs well at once", examples=[8])
+    load: int = Field(description="Unanswered calls it holds")
+
+
 class Pools(Shown):
-    """All pools, the admin's first."""
+    """All pools, the admin's first, and the hosts that they are on. Pools of one name on several hosts are one."""
 
     pools: list[Pool]
+    hosts: list[Host]
 
 
 class PoolSize(Given):
     """How many runners a pool is to have."""
 
-    size: int = Field(ge=1, description="Runners wanted, at most MAX_RUNNERS", examples=[3])
+    size: int = Field(
+        ge=0, le=2**31, description="Runners wanted on all hosts together; each host has its bound", examples=[3]
+    )
 
 
 class RuntimeSetting(Shown):

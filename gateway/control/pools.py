@@ -1,42 +1,87 @@
-"""`/api/pools`: seeing and scaling the pools of runners."""
+"""`/api/pools`, `/api/runners` and `/api/hosts`: seeing, scaling and draining what runs calls."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query
 
-from calls.pools import PoolsUnavailable, UnknownPool
+from calls.pools import PoolsUnavailable, UnknownHost, UnknownPool, UnknownRunner
 from gateway.control import models
 from gateway.control.errors import Rejected
 from gateway.control.services import Wired
 
 router: Final = APIRouter(tags=["pools"])
 
+PoolName = Annotated[
+    str, Path(alias="name", description="`admin`, `prewarmed`, or the UUID of the tenant", examples=["admin"])
+]
+RunnerId = Annotated[str, Path(alias="id", description="`id` of the runner", examples=["5f0c9a1b2d3e4f60"])]
+HostName = Annotated[str, Path(alias="name", description="`name` of the host", examples=["plugbay"])]
+NoQuery = Annotated[models.NoQuery, Query()]
 
-@router.get("/pools", summary="See the pools")
-async def list_pools(services: Wired, _: Annotated[models.NoQuery, Query()]) -> models.Pools:
-    """All pools with their runners, as they are now."""
-    return models.Pools(pools=[models.Pool.model_validate(pool) for pool in services.pools.pools()])
 
-
-@router.put("/pools/{name}", summary="Scale a pool")
-async def scale_pool(
-    services: Wired,
-    name: Annotated[str, Path(description="`admin`, or the UUID of the tenant", examples=["admin"])],
-    wanted: models.PoolSize,
-    _: Annotated[models.NoQuery, Query()],
-) -> models.Pool:
-    """Sets how many runners the pool is to have. Answers when they are there, or finish their last calls."""
-    most = services.settings.MAX_RUNNERS
-    if wanted.size > most:
-        raise Rejected(422, f"A pool has at most {most} runners (MAX_RUNNERS).", field="size")
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    """What PoolControl raises, as answers."""
     try:
-        pool = await services.pools.scale(name, wanted.size)
+        yield
     except UnknownPool as error:
-        raise Rejected(404, f"There is no pool {name}.", field="name") from error
+        raise Rejected(404, f"There is no pool {error}.", field="name") from error
+    except UnknownRunner as error:
+        raise Rejected(404, f"There is no runner {error}.", field="id") from error
+    except UnknownHost as error:
+        raise Rejected(404, f"There is no runner host {error}.", field="name") from error
     except ValueError as error:
         raise Rejected(422, str(error), field="size") from error
     except PoolsUnavailable as error:
         raise Rejected(503, str(error), field="name", retry_after=1) from error
-    return models.Pool.model_validate(pool)
+
+
+@router.get("/pools", summary="See the pools")
+async def list_pools(services: Wired, _: NoQuery) -> models.Pools:
+    """All pools with their runners, and the hosts, as they are now."""
+    return models.Pools(
+        pools=[models.Pool.model_validate(pool) for pool in services.pools.pools()],
+        hosts=[models.Host.model_validate(host) for host in services.pools.hosts()],
+    )
+
+
+@router.put("/pools/{name}", summary="Scale a pool")
+async def scale_pool(services: Wired, name: PoolName, wanted: models.PoolSize, _: NoQuery) -> models.Pool:
+    """Sets how many runners the pool is to have, shared by its hosts. Answers when they are there, or finish
+    their last calls."""
+    with _refusals():
+        return models.Pool.model_validate(await services.pools.scale(name, wanted.size))
+
+
+@router.post("/pools/{name}/drain", summary="Drain a pool")
+async def drain_pool(services: Wired, name: PoolName, _: NoQuery) -> models.Pool:
+    """Every runner of the pool finishes its calls and ends. The admin's and the prewarmed ones are replaced, one
+    after another; a tenant's next call gets another runner. No call is lost."""
+    with _refusals():
+        return models.Pool.model_validate(await services.pools.drain_pool(name))
+
+
+@router.post("/runners/{id}/drain", summary="Drain a runner")
+async def drain_runner(services: Wired, runner: RunnerId, _: NoQuery) -> models.Pool:
+    """The runner finishes its calls and ends, and is replaced where its pool wants one. Answers with its pool."""
+    with _refusals():
+        return models.Pool.model_validate(await services.pools.drain_runner(runner))
+
+
+@router.post("/hosts/{name}/drain", summary="Drain a runner host")
+async def drain_host(services: Wired, name: HostName, _: NoQuery) -> models.Host:
+    """The host finishes its calls; new ones go to the other hosts, and are refused (503) where there is none.
+    Holds until it is undone or the host is restarted."""
+    with _refusals():
+        return models.Host.model_validate(await services.pools.drain_host(name, draining=True))
+
+
+@router.delete("/hosts/{name}/drain", summary="Have a runner host take calls again")
+async def resume_host(services: Wired, name: HostName, _: NoQuery) -> models.Host:
+    """Undoes the drain of a host."""
+    with _refusals():
+        return models.Host.model_validate(await services.pools.drain_host(name, draining=False))

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from calls.broker import CallHandler
-from calls.pools import PoolControl
+from calls.pools import HostPools
 from calls.redis.gateway import RedisBroker
 from calls.redis.host import HostBounds, RedisHost
 from tests.calls.ends import FixedPools, bounds
@@ -40,7 +40,7 @@ class Ends:
         self,
         handler: CallHandler,
         name: str = "h",
-        pools: PoolControl | None = None,
+        pools: HostPools | None = None,
         limits: HostBounds | None = None,
     ) -> RedisHost:
         """A connected host."""

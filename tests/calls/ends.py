@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import Callable
 from typing import Any
 
 from calls.broker import Answer, Broker
 from calls.call import Call, Kind, Outcome, Reply, new_call_id
-from calls.pools import PoolStatus, UnknownPool
+from calls.pools import ADMIN, PoolStatus, RunnerStatus, Tally, UnknownPool, UnknownRunner
 from calls.redis.host import HostBounds
 from calls.redis.reading import CallBounds
 
@@ -85,26 +86,55 @@ class EchoHost:
 
 
 class FixedPools:
-    """Pools that only have a size."""
+    """Pools that only have a size, and a runner each."""
 
     def __init__(self, **sizes: int) -> None:
         self.sizes = sizes
+        self.drained: list[str] = []
+        """Pools and runners, in the order in which they were asked for."""
+        self._mark = secrets.token_hex(4)
 
     def pools(self) -> list[PoolStatus]:
-        """See calls.pools.PoolControl."""
+        """See calls.pools.HostPools."""
         return [self._status(name) for name in self.sizes]
 
     def _status(self, name: str) -> PoolStatus:
-        return PoolStatus(name=name, size=self.sizes[name], runners=(), queue=1, cold_starts=2, kills={"time limit": 1})
+        runner = RunnerStatus(
+            id=f"{self._mark}-{name}", state="bound", owner=None, workers=2, busy=1, calls=3, age_secs=1.0
+        )
+        return PoolStatus(
+            name=name, size=self.sizes[name], runners=(runner,), queue=1, cold_starts=2, kills={"time limit": 1}
+        )
+
+    def tallies(self) -> dict[str, Tally]:
+        """See calls.pools.HostPools."""
+        tally = Tally(cold_starts=2, kills={"time limit": 1})
+        tally.starts.observe(0.2)
+        return {ADMIN: tally}
 
     async def scale(self, pool: str, size: int) -> PoolStatus:
-        """See calls.pools.PoolControl."""
+        """See calls.pools.HostPools."""
         if pool not in self.sizes:
             raise UnknownPool(pool)
         if size > 16:
             raise ValueError("size must be between 0 and 16 (MAX_RUNNERS)")
         self.sizes[pool] = size
         return self._status(pool)
+
+    async def drain_pool(self, pool: str) -> PoolStatus:
+        """See calls.pools.HostPools."""
+        if pool not in self.sizes:
+            raise UnknownPool(pool)
+        self.drained.append(pool)
+        return self._status(pool)
+
+    async def drain_runner(self, runner: str) -> PoolStatus:
+        """See calls.pools.HostPools."""
+        for name in self.sizes:
+            if runner == f"{self._mark}-{name}":
+                self.drained.append(runner)
+                return self._status(name)
+        raise UnknownRunner(runner)
 
 
 def bounds(**changes: Any) -> HostBounds:

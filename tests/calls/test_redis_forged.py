@@ -17,7 +17,7 @@ from calls.call import Kind, Outcome, Reply
 from calls.redis import reading, wire
 from calls.redis.gateway import RedisBroker
 from calls.redis.keys import GATEWAY, HOST
-from calls.redis.wire import Answered, GatewayBeat, HostBeat, HostState, Invocation, ScaleOrder
+from calls.redis.wire import Answered, GatewayBeat, HostBeat, HostState, Invocation, Order, OrderKind
 from tests.calls.conftest import Ends
 from tests.calls.ends import PatientHost, call, submit, until
 from tests.calls.redis_server import RedisServer
@@ -71,8 +71,10 @@ FORGED |= {
     "a kind of call that is none": wire.encode(Invocation(gateway=ME, call=call(kind=7))),
     "text for a number": wire.encode(Invocation(gateway=ME, call=call(limit="1"))),
     "no UTF-8": wire.encode(Invocation(gateway=ME, call=call(module="@@@"))).replace(b"@@@", b"\xff\xfe\xfd"),
-    "a pool that is a path": wire.encode(ScaleOrder(gateway=ME, order=ME, pool="../admin", size=1)),
-    "a negative size": wire.encode(ScaleOrder(gateway=ME, order=ME, pool="admin", size=-1)),
+    "a pool that is a path": wire.encode(Order(ME, ME, OrderKind.SCALE, "../admin", 1)),
+    "a negative size": wire.encode(Order(ME, ME, OrderKind.SCALE, "admin", -1)),
+    "a runner that is a path": wire.encode(Order(ME, ME, OrderKind.DRAIN_RUNNER, "../r")),
+    "an order of no kind": wire.encode(Order(ME, ME, 9, "h")),  # type: ignore[arg-type]
 }
 
 
@@ -174,7 +176,7 @@ async def test_forged_signs_of_life_change_nothing(
         {"load": -1},
         {"state": 9},
     ):
-        beat: dict[str, Any] = good | {"load": 0, "pools": ()} | change
+        beat: dict[str, Any] = good | {"load": 0, "pools": (), "tallies": {}} | change
         outsider.redis.publish(HOST.speaks, wire.encode(HostBeat(**beat)))
     outsider.redis.publish(HOST.speaks, b"noise")
     outsider.redis.publish(GATEWAY.speaks, wire.encode(GatewayBeat(incarnation="*", leaving=True)))
@@ -209,7 +211,7 @@ async def _with_a_host_of_the_outsiders(
     gateway: RedisBroker, outsider: Outsider, count: int
 ) -> list[asyncio.Future[Reply]]:
     beat = HostBeat(
-        name="o", incarnation=ME, started=1.0, state=HostState.SERVING, capacity=9, room=9, load=0, pools=()
+        name="o", incarnation=ME, started=1.0, state=HostState.SERVING, capacity=9, room=9, load=0, pools=(), tallies={}
     )
     outsider.redis.publish(HOST.speaks, wire.encode(beat))
     await gateway.ready()

@@ -79,7 +79,7 @@ async def test_a_draining_host_finishes_what_it_has_and_gets_no_more(ends: Ends)
     await host.has(1)
     draining = asyncio.create_task(attached.drain(60))
     await until(lambda: gateway.problem is not None)
-    with pytest.raises(Refused, match="no runner host"):
+    with pytest.raises(Refused, match="every runner host is draining"):
         submit(gateway, call())
     assert not draining.done()
     host.answer()

@@ -9,8 +9,18 @@ import pytest
 
 from tests.cli.conftest import KEY, FakePlugbay, Tool
 
-RUNNER = {"id": "r1", "state": "bound", "owner": None, "workers": 2, "busy": 1, "calls": 7, "age_secs": 3700.0}
+RUNNER = {
+    "id": "r1",
+    "state": "bound",
+    "owner": None,
+    "workers": 2,
+    "busy": 1,
+    "calls": 7,
+    "age_secs": 3700.0,
+    "host": "vm",
+}
 POOL = {"name": "admin", "size": 1, "runners": [RUNNER], "queue": 3, "cold_starts": 1, "kills": {"time limit": 2}}
+HOST = {"name": "vm", "draining": False, "capacity": 8, "load": 3}
 SETTINGS = [
     {"name": "NUM_URL_PARMS", "value": 12, "default": 10, "source": "control plane"},
     {"name": "URL_PARM1", "value": "city", "default": "parm_1", "source": ".env"},
@@ -62,7 +72,7 @@ def refusal(status: str, *errors: tuple[str, str]) -> dict[str, Any]:
 
 @pytest.fixture
 def control(plugbay: FakePlugbay) -> FakePlugbay:
-    plugbay.answers_json("GET", "/api/pools", {"pools": [POOL]})
+    plugbay.answers_json("GET", "/api/pools", {"pools": [POOL], "hosts": [HOST]})
     plugbay.answers_json("PUT", "/api/pools/admin", POOL | {"size": 3})
     plugbay.answers_json("GET", "/api/settings", {"settings": SETTINGS})
     plugbay.answers_json("PATCH", "/api/settings", {"settings": SETTINGS})
@@ -93,10 +103,12 @@ def test_the_control_plane_gets_the_key(control: FakePlugbay, tool: Tool, comman
 
 def test_pools(control: FakePlugbay, tool: Tool) -> None:
     done = tool("pools")
+    assert row(done.stdout, "vm") == ["vm", "serving", "3", "of", "8"]
     assert row(done.stdout, "admin") == ["admin", "1", "1", "bound", "1", "of", "2", "3", "1", "2", "time", "limit"]
     assert row(done.stdout.partition("RUNNER ")[2], "admin") == [
         "admin",
         "r1",
+        "vm",
         "bound",
         "1",
         "2",
@@ -113,6 +125,35 @@ def test_scale(control: FakePlugbay, tool: Tool) -> None:
     assert (control.last.method, json.loads(control.last.body)) == ("PUT", {"size": 3})
     assert row(done.stdout, "admin")[:2] == ["admin", "3"]
     assert json.loads(tool("scale", "admin", "3", "--json").stdout)["size"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "request_line", "answer", "shown"),
+    [
+        (["runner", "r1"], ("POST", "/api/runners/r1/drain"), POOL, ["admin", "1"]),
+        (["tenant", "admin"], ("POST", "/api/pools/admin/drain"), POOL, ["admin", "1"]),
+        (["host", "vm"], ("POST", "/api/hosts/vm/drain"), HOST | {"draining": True}, ["vm", "draining"]),
+        (["host", "vm", "--undo"], ("DELETE", "/api/hosts/vm/drain"), HOST, ["vm", "serving"]),
+    ],
+)
+def test_drain(
+    control: FakePlugbay,
+    tool: Tool,
+    arguments: list[str],
+    request_line: tuple[str, str],
+    answer: dict[str, Any],
+    shown: list[str],
+) -> None:
+    control.answers_json(*request_line, answer)
+    done = tool("drain", *arguments)
+    assert (control.last.method, control.last.target) == request_line
+    assert row(done.stdout, shown[0])[:2] == shown
+    assert json.loads(tool("drain", *arguments, "--json").stdout) == answer
+
+
+def test_only_hosts_take_calls_again(control: FakePlugbay, tool: Tool) -> None:
+    assert tool("drain", "runner", "r1", "--undo").exit_code == 2
+    assert control.requests == []
 
 
 def test_a_pool_name_is_one_segment(control: FakePlugbay, tool: Tool) -> None:

@@ -15,7 +15,16 @@ import httpx
 import msgspec
 import uvicorn
 
-from calls.pools import PoolStatus, PoolsUnavailable, RunnerStatus, UnknownPool
+from calls.pools import (
+    HostStatus,
+    PoolStatus,
+    PoolsUnavailable,
+    RunnerStatus,
+    Tally,
+    UnknownHost,
+    UnknownPool,
+    UnknownRunner,
+)
 from catalogue.report import Endpoint, Parameter, Report
 from catalogue.uploads import Uploads
 from catalogue.view import ModuleView, Problem, Skipped, View
@@ -59,15 +68,19 @@ class Views:
 
 
 class TwoPools:
-    """The admin's pool and a tenant's. Scaling takes effect at once; a third admin runner does not fit."""
+    """The admin's pool and a tenant's, on one host. Orders take effect at once; a third admin runner does not fit."""
 
     def __init__(self) -> None:
         self.all: dict[str, PoolStatus] = {}
+        self.drained: list[str] = []
         self.reset()
 
     def reset(self) -> None:
-        runner = RunnerStatus(id="0" * 16, state="bound", owner=ADMIN, workers=3, busy=1, calls=7, age_secs=1.5)
+        runner = RunnerStatus(
+            id="0" * 16, state="bound", owner=ADMIN, workers=3, busy=1, calls=7, age_secs=1.5, host="vm-1"
+        )
         stranger = msgspec.structs.replace(runner, id="1" * 16, owner=TENANT, workers=1, busy=0)
+        self.drained = []
         self.all = {
             "admin": PoolStatus(
                 name="admin", size=1, runners=(runner,), queue=4, cold_starts=2, kills={"time limit": 3}
@@ -78,15 +91,40 @@ class TwoPools:
     def pools(self) -> list[PoolStatus]:
         return list(self.all.values())
 
+    def hosts(self) -> list[HostStatus]:
+        tenants = Tally(cold_starts=1)
+        tenants.binds.observe(0.02)
+        tallies = {"admin": Tally(cold_starts=2, kills={"time limit": 3}), "prewarmed": Tally(), "tenants": tenants}
+        return [HostStatus(name="vm-1", draining="vm-1" in self.drained, capacity=8, load=5, tallies=tallies)]
+
     async def scale(self, pool: str, size: int) -> PoolStatus:
         if pool not in self.all:
             raise UnknownPool(pool)
-        if pool == "admin" and size == 3:
+        if pool == "admin" and not 1 <= size <= 2:
             raise ValueError("the machine has room for 2 runners")
         if pool == TENANT and size == 3:
             raise PoolsUnavailable("no runner host is there")
         self.all[pool] = msgspec.structs.replace(self.all[pool], size=size)
         return self.all[pool]
+
+    async def drain_pool(self, pool: str) -> PoolStatus:
+        if pool not in self.all:
+            raise UnknownPool(pool)
+        self.drained.append(pool)
+        return self.all[pool]
+
+    async def drain_runner(self, runner: str) -> PoolStatus:
+        for pool in self.all.values():
+            if runner == pool.runners[0].id:
+                self.drained.append(runner)
+                return pool
+        raise UnknownRunner(runner)
+
+    async def drain_host(self, host: str, *, draining: bool) -> HostStatus:
+        if host != "vm-1":
+            raise UnknownHost(host)
+        self.drained = [host] if draining else []
+        return self.hosts()[0]
 
 
 def hello() -> ModuleView:

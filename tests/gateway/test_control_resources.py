@@ -135,10 +135,12 @@ async def test_where_there_is_no_query(plane: Plane, path: str) -> None:
 
 
 async def test_pools(plane: Plane) -> None:
-    admin, tenant = (await plane.json("GET", "/api/pools"))["pools"]
+    shown = await plane.json("GET", "/api/pools")
+    admin, tenant = shown["pools"]
+    assert shown["hosts"] == [{"name": "vm-1", "draining": False, "capacity": 8, "load": 5}]
     assert (admin["name"], admin["size"], admin["queue"], admin["cold_starts"]) == ("admin", 1, 4, 2)
     assert admin["kills"] == {"time limit": 3}
-    assert admin["runners"][0]["busy"] == 1
+    assert (admin["runners"][0]["busy"], admin["runners"][0]["host"]) == (1, "vm-1")
     assert tenant["name"] == TENANT
 
 
@@ -193,6 +195,27 @@ async def test_sizes_that_do_not_fit_and_pools_that_are_not(plane: Plane) -> Non
     assert answer["status"] == "no runner host is there"
     answer = await plane.json("PUT", "/api/pools/nobody", 404, json={"size": 1})
     assert problems(answer) == {"name": "There is no pool nobody."}
+
+
+async def test_draining(plane: Plane) -> None:
+    assert (await plane.json("POST", f"/api/pools/{TENANT}/drain"))["name"] == TENANT
+    assert (await plane.json("POST", f"/api/runners/{'0' * 16}/drain"))["name"] == "admin"
+    assert plane.pools.drained == [TENANT, "0" * 16]
+    assert (await plane.json("POST", "/api/hosts/vm-1/drain"))["draining"] is True
+    assert (await plane.json("GET", "/api/pools"))["hosts"][0]["draining"] is True
+    assert (await plane.json("DELETE", "/api/hosts/vm-1/drain"))["draining"] is False
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "problem"),
+    [
+        ("/api/pools/nobody/drain", "name", "There is no pool nobody."),
+        ("/api/runners/nobody/drain", "id", "There is no runner nobody."),
+        ("/api/hosts/nobody/drain", "name", "There is no runner host nobody."),
+    ],
+)
+async def test_what_is_not_there_is_not_drained(plane: Plane, path: str, field: str, problem: str) -> None:
+    assert problems(await plane.json("POST", path, 404)) == {field: problem}
 
 
 def by_name(answer: Any) -> dict[str, tuple[Any, Any, str]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.metrics import BOUNDS, Durations, Metrics
+from calls.durations import BOUNDS, Durations
+from gateway.metrics import Metrics
 
 
 def test_a_duration_on_a_bound_is_within_it() -> None:

@@ -7,9 +7,10 @@ import contextlib
 import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -24,6 +25,7 @@ from runner.worker import kernel
 from store.contract import Module, ModuleSet
 
 MIB = 1024 * 1024
+CLIENTS = 16
 OWNER = "4a1bf01e-0693-48c5-a52b-fc275205c1d8"
 
 
@@ -91,7 +93,11 @@ class Bench:
         """Processes that the host has made, or what descends from them, and that are still there."""
         return set(kernel.descendants(os.getpid())) - self._before
 
-    def start(
+    def start(self, module: str, function: str, **how: Any) -> asyncio.Future[Reply]:
+        """Sends one call."""
+        return self.submit(self.invocation(module, function, **how))
+
+    def invocation(
         self,
         module: str,
         function: str,
@@ -101,8 +107,8 @@ class Bench:
         concurrency: int = 0,
         owner: str = OWNER,
         **fields: Any,
-    ) -> asyncio.Future[Reply]:
-        """Sends one call."""
+    ) -> Call:
+        """A call that is not sent yet."""
         arguments = payload.Arguments(
             api=function,
             module=module,
@@ -113,20 +119,18 @@ class Bench:
             body=None,
             request=b"{}",
         )
-        return self.submit(
-            Call(
-                id=new_call_id(),
-                kind=Kind.INVOKE,
-                owner=owner,
-                revision=self.modules.revision,
-                module=module,
-                function=function,
-                concurrent=concurrent,
-                limit=limit,
-                concurrency=concurrency,
-                deadline=time.time() + limit + 30,
-                payload=payload.encode(arguments),
-            )
+        return Call(
+            id=new_call_id(),
+            kind=Kind.INVOKE,
+            owner=owner,
+            revision=self.modules.revision,
+            module=module,
+            function=function,
+            concurrent=concurrent,
+            limit=limit,
+            concurrency=concurrency,
+            deadline=time.time() + limit + 30,
+            payload=payload.encode(arguments),
         )
 
     def submit(self, call: Call) -> asyncio.Future[Reply]:
@@ -216,9 +220,15 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @contextlib.asynccontextmanager
 async def hosting(
-    launcher: Launcher, pool: PoolLimits, all_tenants: TenantLimits, plan_of: PlanOf | None = None
+    launcher: Launcher,
+    pool: PoolLimits,
+    all_tenants: TenantLimits,
+    plan_of: PlanOf | None = None,
+    *,
+    alone: bool = True,
 ) -> AsyncIterator[Bench]:
-    """A running host without modules; without `plan_of` tenants have the least. Afterwards no process of it is left."""
+    """A running host without modules; without `plan_of` tenants have the least. Afterwards no process of it is
+    left, which can be checked where it is alone: no other host outlives it."""
     kernel.adopt_orphans()
     before = set(kernel.descendants(os.getpid()))
     modules = Modules()
@@ -229,4 +239,43 @@ async def hosting(
     bench = Bench(host, modules, before, folder)
     yield bench
     await host.close(5)
-    assert not bench.left()
+    assert not alone or not bench.left()
+
+
+class Load:
+    """16 clients who call without pause for the length of a block. All of their calls must succeed."""
+
+    def __init__(self, call: Callable[[int], Awaitable[int]]) -> None:
+        """`call` makes one call of the client with this number, and gives the zygote that ran it."""
+        self.zygotes: set[int] = set()
+        """That ran any of the calls."""
+        self._call = call
+        self._section = 0
+        self._seen: Counter[int] = Counter()
+        self._recent: set[int] = set()
+        self._ended = False
+
+    async def _client(self, number: int) -> None:
+        while not self._ended:
+            section = self._section
+            zygote = await self._call(number)
+            self.zygotes.add(zygote)
+            self._seen[section] += 1
+            if section == self._section:
+                self._recent.add(zygote)
+
+    async def later(self) -> set[int]:
+        """The zygotes of calls that begin from now on."""
+        self._section += 1
+        self._recent = set()
+        await until(lambda: self._seen[self._section] >= 4 * CLIENTS or any(task.done() for task in self._clients))
+        return self._recent
+
+    async def __aenter__(self) -> Self:
+        self._clients = [asyncio.create_task(self._client(number)) for number in range(CLIENTS)]
+        await self.later()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._ended = True
+        await asyncio.gather(*self._clients)

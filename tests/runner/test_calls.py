@@ -300,3 +300,27 @@ async def test_a_coroutine_that_ignores_its_cancellation_is_killed(bench: Bench)
     bench.modules.put("together", ASYNC)
     assert (await bench.call("together", "stubborn", concurrent=True, limit=0.2)).outcome is Outcome.TIMED_OUT
     assert (await bench.call("together", "meet", concurrent=True, n=1)).outcome is Outcome.VALUE
+
+
+@pytest.mark.parametrize("pool_limits", [limits(warm_workers=1, runner=runner_limits(workers=1))])
+async def test_a_coroutine_that_comes_while_the_last_one_ends_is_run(bench: Bench, workplace: Path) -> None:
+    bench.modules.put(
+        "last",
+        HEAD
+        + """
+from pathlib import Path
+
+@expose.endpoint(method='GET', API='run')
+async def run(folder, begun, sent):
+    Path(folder, begun).touch()
+    while not Path(folder, sent).exists():
+        time.sleep(0.001)
+    await asyncio.sleep(0)  # ends in the turn of the loop in which the next call is read
+    return begun
+""",
+    )
+    first = bench.start("last", "run", concurrent=True, folder=str(workplace), begun="first", sent="sent")
+    await until((workplace / "first").exists)
+    second = bench.start("last", "run", concurrent=True, folder=str(workplace), begun="second", sent="sent", limit=5)
+    (workplace / "sent").touch()
+    assert ((await first).payload, (await second).payload) == (b'"first"', b'"second"')

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from calls.call import Outcome
-from calls.pools import UnknownPool
+from calls.pools import PoolsUnavailable, UnknownPool
 from tests.runner.bench import OWNER, Bench, limits, runner_limits, until
 from tests.runner.test_calls import HEAD, source
 
@@ -164,5 +164,6 @@ async def test_closing_while_a_runner_starts_leaves_nothing(bench: Bench) -> Non
     scaling = asyncio.create_task(bench.host.scale("admin", 3))
     await until(lambda: len(bench.host.pools()[0].runners) == 2)
     await bench.host.close(5)
-    await scaling
+    with pytest.raises(PoolsUnavailable, match="shutting down"):
+        await scaling
     assert not bench.left()

@@ -282,8 +282,10 @@ async def test_the_runners_of_a_tenant_that_is_to_stop_end_after_its_calls(bench
     bench.host.end(A, 30)
     bench.host.end(A, 30)
     bench.host.end(B, 30)
+    [ending] = bench.host.pools()[2:]
+    assert (ending.size, [runner.state for runner in ending.runners]) == (0, ["draining"])
     zygote = await call
-    assert [pool.name for pool in bench.host.pools()] == ["admin", "prewarmed"]
+    await until(lambda: [pool.name for pool in bench.host.pools()] == ["admin", "prewarmed"])
     await until(lambda: not Path(f"/proc/{zygote}").exists())
     assert (await bench.value("who", "run", owner=A))[0] != zygote
 
