@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cli.problem import NO, Problem
+
 ROOT = Path(__file__).resolve().parent.parent
 
 _EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
@@ -60,10 +62,19 @@ class Installation:
 
 
 def load(root: Path = ROOT, environ: Mapping[str, str] = os.environ) -> Installation:
-    """The installation in this folder. Missing files count as empty."""
-    from dotenv import dotenv_values
-
+    """The installation in this folder. Missing files count as empty. Raises Problem when one cannot be read."""
     values: dict[str, str] = {}
-    for source in (dotenv_values(root / ".env"), dotenv_values(root / ".env.local"), environ):
+    for source in (_read(root / ".env"), _read(root / ".env.local"), environ):
         values |= {name: value for name, value in source.items() if value is not None}
     return Installation(root, values)
+
+
+def _read(file: Path) -> dict[str, str | None]:
+    from dotenv import dotenv_values
+
+    try:
+        return dotenv_values(file)
+    except UnicodeDecodeError as error:
+        raise Problem(f"{file} is not UTF-8 (byte {error.start}): save it as UTF-8", NO) from error
+    except OSError as error:
+        raise Problem(f"{file} cannot be read: {error.strerror}", NO) from error

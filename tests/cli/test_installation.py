@@ -9,6 +9,7 @@ import pytest
 
 from cli import installation
 from cli.installation import Installation
+from cli.problem import Problem
 from cli.server import Server
 from tests.cli.conftest import FakePlugbay
 
@@ -33,6 +34,12 @@ def test_the_later_wins(tmp_path: Path) -> None:
     assert (here.port, here.admin_key) == ("3", "b")
     assert here.plugins == [tmp_path / "p", Path("/q")]
     assert here.data_dir == tmp_path / "data"
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"LOG_LEVEL=\xff\n")
+    with pytest.raises(Problem, match="env is not UTF-8 \\(byte 10\\): save it as UTF-8"):
+        installation.load(tmp_path, {})
 
 
 def test_nothing_there(tmp_path: Path) -> None:
