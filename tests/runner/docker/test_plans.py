@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from calls.call import Outcome
@@ -18,9 +20,22 @@ from tests.runner.test_calls import source
 
 pytestmark = pytest.mark.needs("docker")
 
-SMALL, LARGE = (f"00000000-0000-4000-8000-00000000000{digit}" for digit in "ab")
+SMALL, LARGE, TINY = (f"00000000-0000-4000-8000-00000000000{digit}" for digit in "abc")
 FREE = limits(warm_workers=1, max_runners=1, runner=runner_limits(workers=2))
-PLANS = {SMALL: FREE, LARGE: limits(warm_workers=1, runner=runner_limits(workers=2, memory_mb=384, cpus=0.5))}
+PLANS = {
+    SMALL: FREE,
+    LARGE: limits(warm_workers=1, runner=runner_limits(workers=2, memory_mb=384, cpus=0.5)),
+    TINY: limits(warm_workers=1, max_runners=1, runner=runner_limits(workers=1, memory_mb=80)),
+}
+FILES = """
+made = 0
+try:
+    while True:
+        os.close(os.open(f"/tmp/{made}", os.O_CREAT | os.O_WRONLY))
+        made += 1
+except OSError as error:
+    return [error.errno, made]
+"""
 
 
 async def plan_of(owner: str) -> PoolLimits:
@@ -62,6 +77,18 @@ async def test_each_tenants_runner_has_what_its_plan_gives(bench: Bench, request
     assert (await bench.call("large", "run", owner=SMALL)).outcome is Outcome.DIED
     if "runc" in request.node.name:  # gVisor cannot change what runs: there a runner is started for the tenant
         assert [runner.id for runner in pool_of(bench, LARGE).runners] == [prewarmed.id]
+
+
+async def test_c17_files_without_a_byte_are_bounded_too(bench: Bench, request: pytest.FixtureRequest) -> None:
+    bench.modules.put("files", source(FILES))
+    before = await bench.value("who", "run", owner=SMALL)
+    reply = await bench.call("files", "run", owner=TINY)
+    if "runsc" in request.node.name:  # it does not count files; each takes some of the runner's memory
+        assert (reply.outcome, reply.payload) == (Outcome.DIED, b"the runner ended: memory limit"), reply
+    else:
+        number, made = msgspec.json.decode(reply.payload)
+        assert (number, made < 5000) == (errno.ENOSPC, True)
+    assert await bench.value("who", "run", owner=SMALL) == before
 
 
 @pytest.mark.parametrize("bench", ["runc"], indirect=True)

@@ -162,6 +162,11 @@ async def test_c4_c18_room_is_bounded(neighbours: Neighbours) -> None:
     number, size = await neighbours.attack("room")
     assert number in ("ENOSPC", "EFBIG")
     assert size <= stack.QUOTA.tmp
+async def test_c3_the_kernel_is_to_end_workers_before_their_zygote(neighbours: Neighbours) -> None:
+    worker, zygote = await neighbours.attack("oom_scores")
+    assert (worker, zygote < worker) == (1000, True)
+
+
 
 
 async def test_c6_processes_are_bounded_and_ended_with_the_call(neighbours: Neighbours) -> None:
@@ -185,7 +190,7 @@ async def test_c13_c14_the_zygotes_means_cannot_be_taken(neighbours: Neighbours)
 
 
 async def test_c17_files_are_counted(neighbours: Neighbours) -> None:
-    if neighbours.gvisor:  # it does not count them: time and memory are the bounds
+    if neighbours.gvisor:  # it does not count them: time and memory are the bounds (test_plans.py)
         reply = await neighbours.call("hostile", "inodes", owner=EVIL, limit=1)
         assert reply.outcome in (Outcome.TIMED_OUT, Outcome.DIED), reply
     else:

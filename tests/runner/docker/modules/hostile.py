@@ -208,6 +208,12 @@ def die() -> None:
 
 
 @expose.endpoint(method="GET")
+@expose.endpoint(method="GET")
+def oom_scores() -> list[int]:
+    """How soon the kernel would end this worker, and its zygote."""
+    return [int(Path(f"/proc/{name}/oom_score_adj").read_text()) for name in ("self", "1")]
+
+
 def suicide() -> None:
     """Ends its worker as the kernel would."""
     os.kill(os.getpid(), signal.SIGKILL)
