@@ -46,7 +46,11 @@ class TooMany(Exception):
 
 
 class NoTenant(Exception):
-    """There is no such tenant, or it is disabled; the message says which."""
+    """There is no such tenant, or no more."""
+
+
+class Disabled(Exception):
+    """The tenant is disabled: its code is not run."""
 
 
 class Uploads:
@@ -69,7 +73,7 @@ class Uploads:
     async def put(self, owner: str, name: str, source: bytes) -> bool:
         """Has this source serve as module `name`; True when there was no upload of this name.
 
-        Raises BadUpload, NoTenant, TooMany, NotNow or StoreUnavailable; what served before then serves on.
+        Raises BadUpload, NoTenant, Disabled, TooMany, NotNow or StoreUnavailable; what served before then serves on.
         """
         if flaw := names.flaw(name):
             raise BadUpload("name", flaw)
@@ -133,7 +137,7 @@ class Uploads:
                 raise NotNow(str(error)) from error
             if await self._store.tenant(owner) is None:
                 await self._store.remove_tenant(owner)
-                raise NoTenant("the tenant was removed meanwhile")
+                raise NoTenant(f"There is no tenant {owner} any more.")
             await self._stored(owner)
             return before
         raise NotNow("the modules of this tenant are being changed by others")
@@ -143,7 +147,7 @@ class Uploads:
         if tenant is None:
             raise NoTenant(f"There is no tenant {owner}.")
         if tenant.status is not Status.ENABLED:
-            raise NoTenant(f"tenant {owner} is {tenant.status}: its code is not run")
+            raise Disabled(f"tenant {owner} is {tenant.status}: its code is not run")
 
     @contextlib.asynccontextmanager
     async def _turn(self, owner: str) -> AsyncIterator[None]:

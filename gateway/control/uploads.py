@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from catalogue.uploads import BadUpload, NoTenant, NotNow, TooMany
+from catalogue.uploads import BadUpload, Disabled, NoTenant, NotNow, TooMany
 from gateway.control import audit, models, modules
 from gateway.control.answer import Answer
 from gateway.control.errors import Rejected
@@ -65,6 +65,8 @@ async def upload_module(
         where = f" (line {error.line})" if error.line and f"line {error.line}" not in error.text else ""
         raise Rejected(422, f"{error.text}{where}", field=error.field) from error
     except NoTenant as error:
+        raise Rejected(404, str(error), field="uuid") from error
+    except Disabled as error:
         raise Rejected(409, str(error), field="uuid") from error
     except TooMany as error:
         raise Rejected(429, str(error), field="name", retry_after=1) from error

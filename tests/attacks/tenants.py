@@ -1,4 +1,4 @@
-"""A platform with tenants, made through its store: there is no other way to register any yet."""
+"""A platform with tenants whose UUIDs the tests choose: they are put into its store before it starts."""
 
 from __future__ import annotations
 
