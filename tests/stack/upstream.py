@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -50,9 +51,8 @@ class Upstream:
                 connection.sendall(_ANSWER)
 
 
-def _head(readline: object) -> bytes:
+def _head(readline: Callable[[], bytes]) -> bytes:
     head = b""
-    assert callable(readline)
     while line := readline():
         head += line
         if line == b"\r\n":
