@@ -101,6 +101,19 @@ class Catalogue:
             if task.done():
                 task.result()
 
+    @property
+    def problem(self) -> str | None:
+        """Why what is saved is not taken up any more, if so."""
+        ended = any(task.done() for task in self._tasks)
+        return "the plugin folders are not followed any more" if ended else None
+
+    async def ended(self) -> None:
+        """Returns when the folders are not followed any more. Raises what ended that, unless it was `close`."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            if not task.cancelled():
+                task.result()
+
     def view(self, owner: str) -> View | None:
         """The owner's modules now, the same object until something changes; None when it never had any."""
         return self._reconciler.views.get(owner)

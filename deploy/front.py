@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from calls.broker import Broker
 from calls.pools import PoolControl
 from catalogue.catalogue import Catalogue
 from catalogue.trials import Inspect
+from deploy.process import Broken
 from gateway.app import Application
 from gateway.dataplane import DataPlane, Observers
 from gateway.http.deadlines import Bounds
@@ -25,6 +27,8 @@ from gateway.metrics import Metrics
 from gateway.runtime_settings import RuntimeSettings
 from settings import Settings
 from store.contract import Store
+
+log = logging.getLogger("plugbay")
 
 
 class _Server(uvicorn.Server):
@@ -84,6 +88,19 @@ class Front:
         """Stops following the folders."""
         await self.catalogue.close()
 
+    async def until(self, stop: asyncio.Event) -> None:
+        """Returns at `stop`. Raises Broken when the plugin folders are not followed any more."""
+        stopped = asyncio.create_task(stop.wait(), name="wait for the end")
+        ended = asyncio.create_task(self.catalogue.ended(), name="wait for the catalogue")
+        try:
+            await asyncio.wait({stopped, ended}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
+            ended.cancel()
+        if ended.done() and (error := ended.exception()) is not None:
+            log.critical("the plugin folders are not followed any more, so this process ends", exc_info=error)
+            raise Broken(f"{type(error).__name__}: {error}") from error
+
     @contextlib.asynccontextmanager
     async def listening(
         self, listener: socket.socket, finish: Callable[[asyncio.Task[None]], Awaitable[None]]
@@ -121,7 +138,7 @@ class Front:
             logs=logs,
             metrics=metrics,
             runtime=self.runtime,
-            ready=parts.ready,
+            ready=lambda: self.catalogue.problem or parts.ready(),
         )
         return _Server(
             uvicorn.Config(

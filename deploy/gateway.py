@@ -112,7 +112,7 @@ class Gateway:
         ]
         async with front.listening(self._listener, finish):
             log.info("gateway listens on port %d", self._listener.getsockname()[1])
-            await stop.wait()
+            await front.until(stop)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

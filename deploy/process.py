@@ -17,16 +17,22 @@ from settings import BadSettings
 
 EX_CONFIG: Final = 78
 """Exit status for wrong settings, and for what they name and cannot be used (sysexits.h)."""
+EX_SOFTWARE: Final = 70
+"""Exit status for a defect of the platform's own."""
 
 
 class StartFailed(Exception):
     """The process cannot start; the message names what is wrong and the fix."""
 
 
-def fail(text: str) -> int:
+class Broken(Exception):
+    """The process has a defect that it cannot go on with; whoever watches over it has to start another."""
+
+
+def fail(text: str, status: int = EX_CONFIG) -> int:
     """One line that names what is wrong; gives the exit status."""
     print(f"plugbay: {text}", file=sys.stderr)
-    return EX_CONFIG
+    return status
 
 
 def run(serve: Callable[[asyncio.Event], Awaitable[None]]) -> int:
@@ -35,6 +41,8 @@ def run(serve: Callable[[asyncio.Event], Awaitable[None]]) -> int:
         uvloop.run(_with_signals(serve))
     except StartFailed as error:
         return fail(str(error))
+    except Broken as error:
+        return fail(f"ended by a defect: {error}; its log says more", EX_SOFTWARE)
     return 0
 
 

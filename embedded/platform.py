@@ -130,7 +130,7 @@ class Platform:
             await catalogue.wait_ready()
             self._ready = None
             print(banner(settings, self._listener.getsockname(), catalogue.view(str(settings.ADMIN_UUID))), flush=True)
-            await stop.wait()
+            await front.until(stop)
             self._ready = "stopping"
             log.info("stopping: calls in flight have %g s to finish", settings.DRAIN_SECS)
 

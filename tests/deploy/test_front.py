@@ -1,0 +1,102 @@
+"""Given a front whose plugin folders cannot be followed any more, when asked, then it says so and ends its process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from watchfiles import awatch
+
+from calls.call import Reply
+from calls.inprocess import InProcessBroker
+from deploy import process
+from deploy.front import Front, Parts
+from deploy.process import Broken
+from gateway.journal import Journal
+from store.sqlite import SqliteStore
+from tests.gateway.control_server import TwoPools, settings
+
+
+@pytest.fixture
+def defect(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Once it is set, what watches folders fails as nobody has foreseen."""
+    happens = asyncio.Event()
+
+    async def watch(*folders: Path, **how: Any) -> AsyncIterator[Any]:
+        async for batch in awatch(*folders, **how):
+            if happens.is_set():
+                raise ValueError("a defect")
+            yield batch
+
+    monkeypatch.setattr("catalogue.watch.awatch", watch)
+    return happens
+
+
+async def _inspect(owner: str, module: str, candidates: Mapping[str, str]) -> Reply:
+    raise AssertionError("there are no modules")
+
+
+@pytest.fixture
+async def front(tmp_path: Path) -> AsyncIterator[Front]:
+    (tmp_path / "plugins").mkdir()
+    store = SqliteStore(tmp_path / "data")
+    await store.open()
+    journal = Journal(logging.INFO, os.open(os.devnull, os.O_WRONLY), terminal=False)
+    front = Front(
+        settings(PLUGINS=str(tmp_path / "plugins")),
+        Parts(
+            store=store,
+            broker=InProcessBroker(10, 10, 1000),
+            pools=TwoPools(),
+            journal=journal,
+            inspect=_inspect,
+            plans=("free",),
+            environment=lambda: "",
+            package_problem=lambda: None,
+            ready=lambda: None,
+        ),
+    )
+    await front.start()
+    yield front
+    await front.close()
+    await store.close()
+    journal.close()
+
+
+async def test_readiness_and_the_end_of_the_process(defect: asyncio.Event, front: Front) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    async def finish(_: asyncio.Task[None]) -> None:
+        pass
+
+    await front.catalogue.wait_ready()
+    async with front.listening(listener, finish), httpx.AsyncClient(trust_env=False) as client:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/readyz"
+        assert (await client.get(url)).status_code == 200
+        defect.set()
+        with pytest.raises(Broken, match="ValueError: a defect"):
+            await front.until(asyncio.Event())
+        answer = await client.get(url)
+        assert (answer.status_code, answer.json()["status"]) == (503, "the plugin folders are not followed any more")
+
+
+async def test_an_end_that_was_asked_for_is_none(front: Front) -> None:
+    stop = asyncio.Event()
+    stop.set()
+    await front.until(stop)
+    assert front.catalogue.problem is None
+
+
+def test_a_defect_has_an_exit_status_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    async def serve(_: asyncio.Event) -> None:
+        raise Broken("ValueError: a defect")
+
+    assert process.run(serve) == 70
+    assert capsys.readouterr().err == "plugbay: ended by a defect: ValueError: a defect; its log says more\n"
