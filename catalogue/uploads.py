@@ -22,7 +22,7 @@ from store.contract import UPLOADED, Conflict, Module, ModuleSet, Status, Store
 MAX_WAITING: Final = 32
 """Uploads and removals of one tenant under way at once; they take place one after the other."""
 UPLOAD_SECS: Final = 40.0
-"""Seconds until an upload is given up: no runner was to be had."""
+"""Seconds until an upload is given up: others of its tenant took so long, or no runner was to be had."""
 _ATTEMPTS: Final = 20
 """How often a change is tried again when another process changes the same tenant's modules meanwhile."""
 
@@ -77,12 +77,11 @@ class Uploads:
         """
         if flaw := names.flaw(name):
             raise BadUpload("name", flaw)
-        async with self._turn(owner):
-            try:
-                async with asyncio.timeout(UPLOAD_SECS):
-                    return await self._put(owner, name, source)
-            except TimeoutError as error:
-                raise NotNow(f"no runner has imported it within {UPLOAD_SECS:g} s") from error
+        try:
+            async with asyncio.timeout(UPLOAD_SECS), self._turn(owner):
+                return await self._put(owner, name, source)
+        except TimeoutError as error:
+            raise NotNow(f"it could not be imported within {UPLOAD_SECS:g} s") from error
 
     async def remove(self, owner: str, name: str) -> bool:
         """Has an uploaded module serve no more; False when there is none of this name."""
