@@ -6,8 +6,6 @@ Format: MessagePack array of `[path, content]` sorted by path. A single-file mod
 
 from __future__ import annotations
 
-import hashlib
-
 import msgspec
 
 _encoder = msgspec.msgpack.Encoder()
@@ -29,4 +27,7 @@ def unpack(data: bytes) -> dict[str, bytes]:
 
 def digest(data: bytes) -> str:
     """Content address of a bundle: SHA-256 in hexadecimal."""
+    # Imported here: it brings OpenSSL, and workers, which never ask for a digest, would all have it in memory.
+    import hashlib
+
     return hashlib.sha256(data).hexdigest()

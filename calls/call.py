@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-import secrets
+import os
 from collections.abc import Iterator
 from typing import Final
 
@@ -116,7 +116,7 @@ def new_call_id() -> str:
     global _drawn
     for identity in _drawn:
         return identity
-    drawn = secrets.token_hex(_ID_BYTES * 256)
+    drawn = os.urandom(_ID_BYTES * 256).hex()
     width = _ID_BYTES * 2
     _drawn = iter([drawn[start : start + width] for start in range(0, len(drawn), width)])
     return next(_drawn)

@@ -25,6 +25,13 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[:0] = sys.argv[1:3]
 
+try:
+    socket.socket(socket.AF_INET).close()
+except OSError:
+    # Without the Internet nothing here speaks TLS: asyncio is loaded as where Python has none. OpenSSL, a tenth
+    # of a runner's memory, is left to functions that import it themselves.
+    sys.modules["ssl"] = None  # type: ignore[assignment]
+
 # What every worker needs is imported here, once: forked workers share these pages.
 import asyncio
 import asyncio.subprocess
@@ -50,6 +57,9 @@ from calls.frames import CONTROL, Order
 from runner.worker import kernel
 from runner.worker.output import Output, Recorder
 from runner.worker.worker import Worker
+
+if sys.modules.get("ssl", sys) is None:
+    del sys.modules["ssl"]
 
 _NOT_FORKED = 71 << 8
 """Wait status reported for a worker that could not be forked: exit code 71, EX_OSERR of sysexits.h."""

@@ -74,6 +74,10 @@ async def test_everyday_functions_work(neighbours: Neighbours) -> None:
     assert done["environment"] == ["HOME", "HOSTNAME", "LANG", "PATH", "TMPDIR"]
 
 
+async def test_what_most_functions_do_without_is_not_in_memory(neighbours: Neighbours) -> None:
+    assert await neighbours.value("hostile", "openssl", owner=GOOD) == []
+
+
 async def test_a2_the_zygote_cannot_be_read_or_written(neighbours: Neighbours) -> None:
     tried = await neighbours.attack("zygote")
     assert tried["mem"] == "EACCES"
@@ -158,15 +162,15 @@ async def test_c3_a_worker_that_ends_itself_has_not_used_up_memory(neighbours: N
     assert b"memory" not in reply.payload, reply
 
 
-async def test_c4_c18_room_is_bounded(neighbours: Neighbours) -> None:
-    number, size = await neighbours.attack("room")
-    assert number in ("ENOSPC", "EFBIG")
-    assert size <= stack.QUOTA.tmp
 async def test_c3_the_kernel_is_to_end_workers_before_their_zygote(neighbours: Neighbours) -> None:
     worker, zygote = await neighbours.attack("oom_scores")
     assert (worker, zygote < worker) == (1000, True)
 
 
+async def test_c4_c18_room_is_bounded(neighbours: Neighbours) -> None:
+    number, size = await neighbours.attack("room")
+    assert number in ("ENOSPC", "EFBIG")
+    assert size <= stack.QUOTA.tmp
 
 
 async def test_c6_processes_are_bounded_and_ended_with_the_call(neighbours: Neighbours) -> None:

@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import stat
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -208,12 +209,12 @@ def die() -> None:
 
 
 @expose.endpoint(method="GET")
-@expose.endpoint(method="GET")
 def oom_scores() -> list[int]:
     """How soon the kernel would end this worker, and its zygote."""
     return [int(Path(f"/proc/{name}/oom_score_adj").read_text()) for name in ("self", "1")]
 
 
+@expose.endpoint(method="GET")
 def suicide() -> None:
     """Ends its worker as the kernel would."""
     os.kill(os.getpid(), signal.SIGKILL)
@@ -274,6 +275,12 @@ def tools() -> list[str]:
     """A29 and J16: programs that help whoever is in."""
     names = ("pip", "pip3", "gcc", "cc", "curl", "wget", "apt-get", "dpkg", "perl", "su", "mount", "unshare", "git")
     return [name for name in names if shutil.which(name)]
+
+
+@expose.endpoint(method="GET")
+def openssl() -> list[str]:
+    """What of it is there before a function asks for it."""
+    return sorted({"ssl", "_ssl", "_hashlib"} & sys.modules.keys())
 
 
 @expose.endpoint(method="GET")
