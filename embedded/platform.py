@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import importlib
 import logging
 import socket
@@ -17,13 +18,16 @@ from deploy.limits import TenantPlans, pool_limits, tenant_limits
 from deploy.own_names import OWN_NAMES
 from deploy.process import StartFailed
 from embedded.banner import banner
+from embedded.launcher import EmbeddedLauncher
 from embedded.runners_folder import runners_folder
 from gateway.journal import Journal, setup
 from plans import Plan
+from runner.bubblewrap.launcher import BubblewrapLauncher
 from runner.host import Host
 from runner.launcher import ControlMissing, LaunchFailed
 from runner.packages import Packages
 from runner.process import ProcessLauncher
+from runner.tenants import TenantLimits
 from runner.variables import BadVariables, Variables
 from runner.worker import kernel
 from settings import Settings
@@ -73,12 +77,12 @@ class Platform:
         broker = InProcessBroker(settings.MAX_QUEUE, settings.MAX_QUEUE_TOTAL, settings.MAX_HELD_BYTES)
         host = Host(
             str(settings.ADMIN_UUID),
-            ProcessLauncher(sys.executable, _admin_environ(self._environ)),
+            EmbeddedLauncher(ProcessLauncher(sys.executable, _admin_environ(self._environ)), BubblewrapLauncher()),
             store,
             variables,
             runners_folder(settings.DATA_DIR),
             pool_limits(settings),
-            tenant_limits(settings, self._plans),
+            await self._tenant_limits(store),
             TenantPlans(settings, self._plans, store),
         )
         variables.start()
@@ -133,6 +137,11 @@ class Platform:
             await front.until(stop)
             self._ready = "stopping"
             log.info("stopping: calls in flight have %g s to finish", settings.DRAIN_SECS)
+
+    async def _tenant_limits(self, store: SqliteStore) -> TenantLimits:
+        """Nothing is kept ready for tenants where there are none: most platforms of this kind serve their admin."""
+        limits = tenant_limits(self._settings, self._plans)
+        return limits if await store.find_tenants("", "", 1) else dataclasses.replace(limits, prewarmed=0)
 
 
 def _admin_environ(environ: Mapping[str, str]) -> dict[str, str]:

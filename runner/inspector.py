@@ -95,12 +95,16 @@ class Inspector:
         for worker in list(self._workers):
             worker.retire()
 
+    def refuse_waiting(self, reason: str) -> None:
+        """Answers what waits as not run."""
+        while self._queue:
+            self._queue.popleft().finish(Outcome.UNAVAILABLE, reason)
+
     def close(self) -> None:
         """Answers what waits, and starts nothing more."""
         if self._starting is not None:
             self._starting.cancel()
-        while self._queue:
-            self._queue.popleft().finish(Outcome.UNAVAILABLE, "the platform is shutting down")
+        self.refuse_waiting("the platform is shutting down")
         for worker in list(self._workers):
             worker.kill("shutting down", "shutting down")
 

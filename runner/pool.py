@@ -108,6 +108,7 @@ class Pool:
     def refuse_waiting(self, reason: str) -> None:
         """Answers every waiting call as not run."""
         self._dispatcher.refuse_waiting(reason)
+        self._inspector.refuse_waiting(reason)
 
     def renew(self) -> None:
         """Replaces every worker as soon as its calls are answered: its packages or variables have changed."""

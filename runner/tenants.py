@@ -103,7 +103,10 @@ class TenantPools:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Begins to prewarm, when tenants' code can be run safely here."""
+        """Begins to prewarm, when tenants' code can be run safely here. With nothing to prewarm, that is found
+        out when the first tenant calls."""
+        if not self._limits.prewarmed:
+            return
         try:
             await self._launcher.check(Trust.TENANT)
         except ControlMissing as error:

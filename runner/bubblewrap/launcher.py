@@ -148,12 +148,10 @@ class BubblewrapLauncher:
     async def _watch(self) -> None:
         """Ends whoever holds more memory than it may, as long as there is anybody."""
         while self._running:
-            for runner, used in (
-                await asyncio.to_thread(_held, {r.id: r.first for r in self._running.values()})
-            ).items():
-                watched = self._running.get(runner)
-                if watched is not None and used > watched.most:
-                    watched.end(MEMORY_LIMIT)
+            watched = dict(self._running)
+            for runner, used in (await asyncio.to_thread(_held, watched)).items():
+                if used > watched[runner].most:
+                    watched[runner].end(MEMORY_LIMIT)
             await asyncio.sleep(WATCH_SECS)
         self._watching = None
 
@@ -167,15 +165,15 @@ async def _first(told: socket.socket) -> int:
         writer.close()
 
 
-def _held(first: dict[str, int]) -> dict[str, int]:
-    """Bytes of RAM by runner, whose process 1 is given."""
+def _held(watched: dict[str, BubblewrapSandbox]) -> dict[str, int]:
+    """Bytes of RAM that each of these holds, by runner."""
     children: dict[int, list[int]] = {}
     for child, parent in kernel.parents().items():
         children.setdefault(parent, []).append(child)
     found: dict[str, int] = {}
-    for runner, root in first.items():
-        everybody = [root]
+    for runner, one in watched.items():
+        everybody = [one.first]
         for process in everybody:
             everybody += children.get(process, ())
-        found[runner] = sandbox.held(everybody)
+        found[runner] = sandbox.held(everybody, enough=one.most)
     return found

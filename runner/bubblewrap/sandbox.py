@@ -79,11 +79,22 @@ class BubblewrapSandbox:
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
 
-def held(processes: list[int]) -> int:
-    """Bytes of RAM that these processes have to themselves or share with each other after a fork."""
+def held(processes: list[int], enough: int = 0) -> int:
+    """Bytes of RAM that these processes hold together, what they share counted once. An upper bound will do
+    where it is below `enough`, because it is much cheaper to have."""
     pages = 0
     for process in processes:
         with contextlib.suppress(OSError):  # it has ended
             _, present, of_files, *_ = Path(f"/proc/{process}/statm").read_bytes().split()
             pages += int(present) - int(of_files)
-    return pages * resource.getpagesize()
+    most = pages * resource.getpagesize()
+    return most if most < enough else min(most, sum(map(_share, processes)))
+
+
+def _share(process: int) -> int:
+    """Bytes of RAM, those that it shares with others divided among them."""
+    try:
+        text = Path(f"/proc/{process}/smaps_rollup").read_text()
+    except OSError:  # it has ended
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Pss_Anon:"))
