@@ -55,9 +55,9 @@ def die_first() -> None:
     Path("/proc/self/oom_score_adj").write_text("1000")
 
 
-def oom_kills() -> int:
+def oom_kills(groups: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> int:
     """Processes of this control group that the kernel has killed for want of memory; 0 where that is not counted."""
-    for folder, file in _memory_groups():
+    for folder, file in _memory_groups(groups, root):
         try:
             counts = dict(line.split() for line in (folder / file).read_text().splitlines())
         except OSError:
@@ -66,10 +66,9 @@ def oom_kills() -> int:
     return 0
 
 
-def _memory_groups() -> Iterator[tuple[Path, str]]:
+def _memory_groups(groups: Path, root: Path) -> Iterator[tuple[Path, str]]:
     """Where the kernel may count: the group's own folder, or what a container has mounted in its place."""
-    root = Path("/sys/fs/cgroup")
-    for line in Path("/proc/self/cgroup").read_text().splitlines():
+    for line in groups.read_text().splitlines():
         _, controllers, path = line.split(":", 2)
         if not controllers:
             mounted, file = root, "memory.events"
