@@ -74,5 +74,9 @@ def listen(host: str, port: int) -> socket.socket:
             ) from error
         if error.errno == errno.EACCES:
             raise BadSettings(f"GATEWAY_PORT: {port} needs root: set one above 1023") from error
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise BadSettings(
+                f"GATEWAY_HOST: {host} is no address of this machine: set one of its own (127.0.0.1; 0.0.0.0 is all)"
+            ) from error
         raise BadSettings(f"GATEWAY_HOST, GATEWAY_PORT: {host}:{port}: {os.strerror(error.errno or 0)}") from error
     return listener

@@ -18,6 +18,8 @@ def main() -> int:
         generate_secrets(settings.ROOT, os.environ)
         chosen = settings.load()
         for folder in chosen.PLUGINS:
+            if folder.exists() and not folder.is_dir():
+                raise settings.BadSettings(f"PLUGINS: {folder} is no folder: name the folder that modules are in")
             if not folder.is_dir():
                 raise settings.BadSettings(f"PLUGINS: folder {folder} is not there: create it, or name another in .env")
         known = plans.load(chosen.PLANS)
