@@ -9,30 +9,16 @@ import platform
 import shutil
 import socket
 import stat
-import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from cli.check import Check
+from cli.containers import sandboxes
 from cli.installation import Installation
 from cli.problem import NotAnswering, Problem
 from cli.server import Server
-
-_PROBE_SECS = 10
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing looked at."""
-
-    name: str
-    ok: bool
-    finding: str
-    fix: str = ""
-    """What to do; empty when all is well."""
-    required: bool = True
-    """False for what only some functions, or tenants, need."""
 
 
 def all_checks(here: Installation, url: str | None) -> list[Check]:
@@ -47,8 +33,7 @@ def all_checks(here: Installation, url: str | None) -> list[Check]:
         _address(here, url),
         _program("node", "nodejs", "functions that run Node programs"),
         _program("java", "default-jre-headless", "functions that run Java programs"),
-        _sandbox("bubblewrap", "bubblewrap", ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "true"]),
-        _sandbox("docker", "docker.io", ["docker", "version", "--format", "{{.Server.Version}}"]),
+        *sandboxes(),
     ]
     return [replace(check, fix="") if check.ok else check for check in checks]
 
@@ -145,26 +130,10 @@ def _port(here: Installation) -> Check:
         fix = fixes.get(getattr(error, "errno", None) or 0, "change GATEWAY_HOST or GATEWAY_PORT in .env")
         finding = getattr(error, "strerror", None) or str(error)
         return Check("address", False, f"{here.url} cannot be listened at: {finding}", fix)
-    return Check("address", True, f"{here.url} is free; ./runserver.sh starts Plugbay")
+    return Check("address", True, f"{here.url} is free; ./runserver.sh or ./docker-up.sh starts Plugbay")
 
 
 def _program(name: str, package: str, users: str) -> Check:
     found = shutil.which(name)
     finding = found or f"not installed; only {users} need it"
     return Check(name, found is not None, finding, f"apt-get install {package}", required=False)
-
-
-def _sandbox(name: str, package: str, probe: list[str]) -> Check:
-    """One way to run tenants' modules; that it is installed is not enough, it has to work."""
-    if shutil.which(probe[0]) is None:
-        finding = "not installed; only tenants' modules need it"
-        return Check(name, False, finding, f"apt-get install {package}", required=False)
-    try:
-        done = subprocess.run(probe, capture_output=True, text=True, timeout=_PROBE_SECS, stdin=subprocess.DEVNULL)
-        answer = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()
-        works = done.returncode == 0
-    except subprocess.TimeoutExpired:
-        works, answer = False, [f"no answer within {_PROBE_SECS} s"]
-    finding = "works" if works else f"does not work: {answer[0] if answer else 'it does not say why'}"
-    fix = "start its daemon, and let your user reach it" if name == "docker" else "let users make user namespaces"
-    return Check(name, works, finding, fix, required=False)

@@ -32,15 +32,41 @@ class Installation:
         return _EVERY_ADDRESS.get(host, host)
 
     @property
+    def hosts(self) -> set[str]:
+        """Names or addresses that are this installation's own."""
+        stack = self.values.get("HTTP_HOST", "") if self.stack_url else ""
+        return {self.host, _EVERY_ADDRESS.get(stack, stack)}
+
+    @property
     def port(self) -> str:
         """Port Plugbay listens on, as written."""
         return self.values.get("GATEWAY_PORT") or "8080"
 
     @property
     def url(self) -> str:
-        """Where Plugbay listens."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        """Where ./runserver.sh has Plugbay listen."""
+        return f"http://{_bracketed(self.host)}:{self.port}"
+
+    @property
+    def stack_url(self) -> str | None:
+        """Where ./docker-up.sh has the stack listen; None where that was never run, which made its passwords."""
+        if not self.values.get("MONGO_PASSWORD"):
+            return None
+        host = self.values.get("HTTP_HOST", "")
+        scheme = "http" if self.certificate is None else "https"
+        return f"{scheme}://{_bracketed(_EVERY_ADDRESS.get(host, host))}:{self.values.get('HTTP_PORT') or '8080'}"
+
+    @property
+    def urls(self) -> list[str]:
+        """Where Plugbay may listen: the stack first, where there is one."""
+        stack = self.stack_url
+        return [self.url] if stack in (None, self.url) else [stack, self.url]
+
+    @property
+    def certificate(self) -> Path | None:
+        """File with the stack's certificate; None: it speaks plain HTTP."""
+        file = self.values.get("TLS_CERT")
+        return self._path(file) if file else None
 
     @property
     def admin_key(self) -> str | None:
@@ -59,6 +85,10 @@ class Installation:
 
     def _path(self, text: str) -> Path:
         return (self.root / Path(text).expanduser()).absolute()
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def load(root: Path = ROOT, environ: Mapping[str, str] = os.environ) -> Installation:

@@ -10,6 +10,7 @@ import typer
 
 from catalogue import names
 from cli import installation, options
+from cli.address import listening
 from cli.installation import Installation
 from cli.output import output
 from cli.problem import NO, USAGE, Problem
@@ -69,7 +70,7 @@ def new(
             contents = {folder / f"{name}.py": _MODULE}
         for file, text in contents.items():
             _write(file, text.replace("@NAME@", name).replace("@PATH@", path))
-        curl = f"curl '{here.url}{path}?name=Ada'"
+        curl = f"curl '{listening(here)}{path}?name=Ada'"
         if out.as_json:
             out.document({"module": name, "files": [str(file) for file in contents], "path": path})
             return

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from cli.address import listening, trust
 from cli.installation import Installation
 from cli.problem import NOT_REACHABLE, USAGE, NotAnswering, Problem
 
@@ -29,23 +30,29 @@ class Server:
     """One Plugbay. Nothing is sent before a method is called."""
 
     def __init__(self, installation: Installation, url: str | None) -> None:
-        """`url` beats the installation's own address. Raises Problem when it is no URL."""
+        """`url` beats the installation's own addresses. Raises Problem when it is no URL."""
         import httpx
 
+        url = url or listening(installation)
         try:
-            parsed = httpx.URL(url or installation.url)
+            parsed = httpx.URL(url)
         except httpx.InvalidURL as error:
-            raise Problem(f"{url or installation.url} is no URL: {error}", USAGE) from error
+            raise Problem(f"{url} is no URL: {error}", USAGE) from error
         if parsed.scheme not in ("http", "https") or not parsed.host:
             raise Problem(f"{parsed} is no URL: write it like http://127.0.0.1:8080", USAGE)
         self.url = str(parsed).rstrip("/")
         self._below = parsed.path.rstrip("/")
         local = _loopback(parsed.host)
         # The installation's own key goes to no other machine than its own.
-        own = installation.admin_key if local or parsed.host == installation.host else None
+        own = installation.admin_key if local or parsed.host in installation.hosts else None
+        self._starter = "./docker-up.sh" if url == installation.stack_url else "./runserver.sh"
         self._key = os.environ.get("PLUGBAY_KEY") or own
         # A proxy from the environment leads away from this machine.
-        self._client = httpx.Client(trust_env=not local, timeout=httpx.Timeout(CONTROL_SECS, connect=CONNECT_SECS))
+        self._client = httpx.Client(
+            trust_env=not local,
+            timeout=httpx.Timeout(CONTROL_SECS, connect=CONNECT_SECS),
+            verify=trust(installation, self.url) or True,
+        )
 
     def control(
         self, method: str, path: str, *, params: Mapping[str, str | int] | None = None, body: object = None
@@ -117,7 +124,9 @@ class Server:
         try:
             yield
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise NotAnswering(f"Plugbay is not answering at {self.url}: start it with ./runserver.sh") from error
+            if "[SSL" in str(error):
+                raise Problem(f"The connection to {self.url} failed: {error}", NOT_REACHABLE) from error
+            raise NotAnswering(f"Plugbay is not answering at {self.url}: start it with {self._starter}") from error
         except httpx.TimeoutException as error:
             raise NotAnswering(f"Plugbay at {self.url} took too long to answer") from error
         except httpx.TransportError as error:
@@ -143,7 +152,10 @@ class Server:
         raise Problem(summary, errors=errors)
 
     def _stranger(self) -> Problem:
-        return Problem(f"What answers at {self.url} is not Plugbay: see GATEWAY_PORT in .env, or --url", NOT_REACHABLE)
+        return Problem(
+            f"What answers at {self.url} is not Plugbay: see GATEWAY_PORT and HTTP_PORT in .env, or --url",
+            NOT_REACHABLE,
+        )
 
 
 def _loopback(host: str) -> bool:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,6 +48,21 @@ class FakePlugbay:
         """What to answer there, as it is."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         self.answers[method, path] = (status, {"Content-Type": media_type} | named, body)
+
+    @contextmanager
+    def over_tls(self, certificate: Path) -> Iterator[str]:
+        """Serves the same over HTTPS for the length of a block; gives the port. The file holds the key, too."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        with ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"fake": self})) as server:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+            thread.start()
+            try:
+                yield str(server.server_address[1])
+            finally:
+                server.shutdown()
+                thread.join()
 
     @property
     def last(self) -> Request:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.checks import Check, all_checks
+from cli import containers
+from cli.check import Check
+from cli.checks import all_checks
 from cli.installation import ROOT, Installation
 from tests.cli.conftest import FakePlugbay, Tool
 
@@ -40,7 +42,8 @@ def test_what_only_some_need_is_not_required(folder: Path) -> None:
         "node": (False, "apt-get install nodejs"),
         "java": (False, "apt-get install default-jre-headless"),
         "bubblewrap": (False, "apt-get install bubblewrap"),
-        "docker": (False, "apt-get install docker.io"),
+        "docker": (False, "curl -fsSL https://get.docker.com | sudo sh"),
+        "compose": (False, "apt-get install docker-compose-plugin"),
     }
 
 
@@ -52,6 +55,53 @@ def test_a_sandbox_that_is_installed_and_does_not_work(folder: Path) -> None:
     found = look(folder)["bubblewrap"]
     assert not found.ok
     assert "No permissions to create new namespace" in found.finding
+
+
+def program(folder: Path, name: str, script: str, mode: int = 0o755) -> None:
+    """A program that is found on the path."""
+    (folder / "nothing").mkdir(exist_ok=True)
+    (folder / "nothing" / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "nothing" / name).chmod(mode)
+
+
+@pytest.mark.parametrize(
+    ("name", "script", "check", "finding", "fix"),
+    [
+        ("docker", "echo 26.1.5+dfsg1", "docker", "Engine 26.1.5+dfsg1 works", ""),
+        ("docker", "echo 25", "docker", "Engine 25 works", ""),
+        ("docker", "echo 20.10.24", "docker", "Engine 20.10.24 is older than 25", "get.docker.com"),
+        ("docker", "echo 'permission denied' >&2; exit 1", "docker", "does not work: permission denied", "usermod"),
+        ("docker", "echo 'Cannot connect' >&2; exit 1", "docker", "does not work: Cannot connect", "systemctl"),
+        ("docker", "echo 2.26.1-4", "compose", "Compose 2.26.1-4 works", ""),
+        ("docker", "echo v2.24.0", "compose", "Compose v2.24.0 works", ""),
+        ("docker-compose", "echo 2.30.0", "compose", "Compose 2.30.0 works", ""),
+        ("docker-compose", "echo 1.29.2", "compose", "Compose 1.29.2 is older than 2.24", "get.docker.com"),
+        ("docker", "exit 1", "compose", "not installed; only the stack", "docker-compose-plugin"),
+        ("bwrap", "exit 0", "bubblewrap", "works", ""),
+        ("bwrap", "echo 'bwrap: Unknown option --disable-userns' >&2; exit 1", "bubblewrap", "Unknown", "0.8"),
+        ("bwrap", "echo 'No permissions to create' >&2; exit 1", "bubblewrap", "No permissions", "sysctl"),
+    ],
+)
+def test_what_runs_tenants_and_the_stack(
+    folder: Path, name: str, script: str, check: str, finding: str, fix: str
+) -> None:
+    program(folder, name, script)
+    found = look(folder)[check]
+    assert found.ok == (not fix)
+    assert finding in found.finding
+    assert fix in found.fix
+
+
+def test_a_setuid_bubblewrap_is_none(folder: Path) -> None:
+    program(folder, "bwrap", "exit 0", 0o4755)
+    found = look(folder)["bubblewrap"]
+    assert (found.ok, found.fix) == (False, f"sudo chmod u-s {folder / 'nothing/bwrap'}")
+
+
+def test_the_oldest_versions_are_those_of_the_scripts() -> None:
+    script = (ROOT / "scripts/stack.sh").read_text()
+    assert f"OLDEST_ENGINE={containers.OLDEST_ENGINE}\n" in script
+    assert f"OLDEST_COMPOSE={containers.OLDEST_COMPOSE}\n" in script
 
 
 def test_the_environment_is_of_another_lock(folder: Path) -> None:
