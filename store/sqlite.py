@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from calls import bundle as bundles
 from store import sqlite_tenants as tenants
-from store.cache import TENANTS_KEPT, Cache
 from store.contract import Conflict, Module, ModuleSet, StoreUnavailable, Tenant, TenantChange
 from store.sqlite_file import SqliteFile
 
@@ -45,15 +43,15 @@ class SqliteStore:
         self._file = SqliteFile(folder)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._closed = False
-        self._known_tenants: Cache[Tenant] = Cache(TENANTS_KEPT)
-        self._tenant_changes = 0
+        self._tenants: dict[str, Tenant] = {}
+        """All of them, as the file has them: nobody else changes it."""
 
     async def open(self) -> None:
         """Takes the folder for this process and opens or makes the file. Once closed it stays closed.
 
         Raises StoreUnavailable: not writable, used by another Plugbay, damaged, made by a newer one.
         """
-        await self._run(self._file.open)
+        await self._run(self._open)
 
     async def close(self) -> None:
         """Completes writes under way and gives the folder free. May be called twice."""
@@ -64,15 +62,9 @@ class SqliteStore:
             self._thread.shutdown()
 
     async def tenant(self, uuid: str) -> Tenant | None:
-        """The tenant registered under this UUID. One that was asked for before is answered from memory."""
+        """The tenant registered under this UUID, from memory: also that there is none takes no look into the file."""
         self._require_open()
-        known = self._known_tenants.get(uuid)
-        if known is None:
-            changes = self._tenant_changes
-            known = await self._run(lambda: tenants.find(self._file.connection, uuid))
-            if known is not None and changes == self._tenant_changes:
-                self._known_tenants.put(uuid, known)
-        return known
+        return self._tenants.get(uuid)
 
     async def tenants(self) -> list[Tenant]:
         """All tenants, by UUID."""
@@ -84,18 +76,15 @@ class SqliteStore:
 
     async def add_tenant(self, tenant: Tenant) -> None:
         """Registers a tenant. Raises Conflict when the UUID is registered or the name is another's."""
-        with self._changing(tenant.uuid):
-            await self._step(lambda connection: tenants.add(connection, tenant))
+        await self._change_tenant(tenant.uuid, lambda connection: tenants.add(connection, tenant))
 
     async def change_tenant(self, uuid: str, change: TenantChange) -> Tenant | None:
         """Changes a tenant; None when there is no such tenant. Raises Conflict when the name is another's."""
-        with self._changing(uuid):
-            return await self._step(lambda connection: tenants.change(connection, uuid, change))
+        return await self._change_tenant(uuid, lambda connection: tenants.change(connection, uuid, change))
 
     async def remove_tenant(self, uuid: str) -> bool:
         """Forgets a tenant and all its modules, in one step; False when there is neither."""
-        with self._changing(uuid):
-            return await self._step(lambda connection: _remove_tenant(connection, uuid))
+        return await self._change_tenant(uuid, lambda connection: _remove_tenant(connection, uuid))
 
     async def owners(self) -> list[str]:
         """UUIDs that own at least one module."""
@@ -170,14 +159,25 @@ class SqliteStore:
 
         return await self._run(step)
 
-    @contextmanager
-    def _changing(self, uuid: str) -> Iterator[None]:
-        """Around a change of a tenant: what was read before its end is not remembered after it."""
-        try:
-            yield
-        finally:
-            self._tenant_changes += 1
-            self._known_tenants.drop(uuid)
+    async def _change_tenant(self, uuid: str, change: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Does this in a step of its own, and knows the tenant as it is then."""
+
+        def step() -> _T:
+            with self._file.step() as connection:
+                result = change(connection)
+                after = tenants.find(connection, uuid)
+            # On this thread, so that it is in the order of the steps, and done though nobody waits for it any more.
+            if after is None:
+                self._tenants.pop(uuid, None)
+            else:
+                self._tenants[uuid] = after
+            return result
+
+        return await self._run(step)
+
+    def _open(self) -> None:
+        self._file.open()
+        self._tenants = {tenant.uuid: tenant for tenant in tenants.every(self._file.connection)}
 
 
 # On the store's own thread.

@@ -8,7 +8,7 @@ from typing import Final, Generic, TypeVar
 _V = TypeVar("_V")
 
 TENANTS_KEPT: Final = 10_000
-"""Tenants that a store keeps in memory."""
+"""Tenants kept in memory."""
 
 
 class Cache(Generic[_V]):

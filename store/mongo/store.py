@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from pymongo import ReturnDocument
 
-from store.cache import Cache
 from store.contract import Conflict, Module, ModuleSet, Tenant, TenantChange
 from store.mongo.bundles import Bundles
+from store.mongo.cache import Cache
 from store.mongo.database import Database, Document, Names
 from store.mongo.documents import record, text
 from store.mongo.module_sets import Held, ModuleSets

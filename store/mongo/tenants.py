@@ -12,8 +12,8 @@ import msgspec
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-from store.cache import TENANTS_KEPT, Cache
 from store.contract import Conflict, Tenant, TenantChange
+from store.mongo.cache import TENANTS_KEPT, Cache
 from store.mongo.database import Database, Document
 from store.mongo.documents import TENANT_FIELDS, read_tenant, tenant_fields, text
 from store.mongo.watch import Change, Watch, What

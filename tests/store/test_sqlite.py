@@ -1,5 +1,6 @@
 """What is particular to the embedded store: its file, and clear lines for what an operator can meet."""
 
+import asyncio
 import contextlib
 import shutil
 import sqlite3
@@ -142,15 +143,16 @@ async def test_a_damaged_file_is_named_with_what_to_do(folder: Path, content: by
 async def test_damage_found_later_is_unavailable_too(folder: Path) -> None:
     store = SqliteStore(folder)
     await store.open()
-    await store.put_bundle(b"x" * 500_000)
+    digest = await store.put_bundle(b"x" * 500_000)
     await store.close()
     file = folder / "plugbay.sqlite"
     whole = file.read_bytes()
-    file.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
+    half = len(whole) // 2  # the bundle's pages, by far most of them
+    file.write_bytes(whole[:half] + b"\xff" * (len(whole) - half))
     store = SqliteStore(folder)
     await store.open()
     with pytest.raises(StoreUnavailable, match="damaged"):
-        await store.tenants()
+        await store.bundle(digest)
     await store.close()
 
 
@@ -199,14 +201,25 @@ async def test_a_file_of_the_first_schema_is_taken_up_with_all_it_has(folder: Pa
     await store.close()
 
 
-async def test_a_tenant_that_was_asked_for_before_is_answered_from_memory(folder: Path, store: SqliteStore) -> None:
+async def test_who_is_there_and_who_is_not_is_answered_from_memory(folder: Path, store: SqliteStore) -> None:
     await store.add_tenant(Tenant(uuid=TENANT))
     first = await store.tenant(TENANT)
     with contextlib.closing(sqlite3.connect(folder / "plugbay.sqlite")) as other:
-        other.execute("DELETE FROM tenant")
+        other.execute("UPDATE tenant SET uuid = ?", (ADMIN,))
         other.commit()
     assert await store.tenant(TENANT) is first
-    assert await store.tenants() == []
+    assert await store.tenant(ADMIN) is None
+    assert [tenant.uuid for tenant in await store.tenants()] == [ADMIN]
+
+
+async def test_a_change_that_nobody_waits_for_any_more_is_known(store: SqliteStore) -> None:
+    await store.add_tenant(Tenant(uuid=TENANT))
+    bundle = asyncio.create_task(store.put_bundle(b"x" * 1_000_000))  # keeps the thread busy
+    change = asyncio.create_task(store.change_tenant(TENANT, TenantChange(name="Ada")))
+    await asyncio.wait([bundle])
+    change.cancel()
+    await asyncio.wait([change])
+    assert await store.tenants() == [await store.tenant(TENANT)]  # whether it was done or not
 
 
 async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
