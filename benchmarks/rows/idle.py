@@ -15,8 +15,9 @@ from benchmarks.resident import PSS, called, pss_mib
 from benchmarks.stack.images import RUNTIMES
 from benchmarks.stack.stack import serving, site, without
 
-_SETTLE_SECS: Final = 2.0
-"""How long nobody calls before it is read."""
+_SETTLE_SECS: Final = 3.0
+"""How long nobody calls before it is read: more than it takes until workers that were not needed for long end."""
+_IDLE_SECS: Final = "1"
 _SHIM: Final = "containerd-shim"
 _BOUND: Final = Target(20, "MiB")
 
@@ -26,7 +27,7 @@ def idle(plan: Plan) -> Table:
     lines: list[list[str]] = []
     with site(plan) as at:
         for runtime in at.runtimes:
-            with serving(at, runtime, tenants=1) as stack:
+            with serving(at, runtime, tenants=1, WORKER_IDLE_SECS=_IDLE_SECS) as stack:
                 with Client(stack.gateway.port) as client:
                     for question in stack.tenants.values():
                         client.check(question)
