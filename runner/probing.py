@@ -61,7 +61,7 @@ async def reported(
                 finally:
                     writer.close()
         except (TimeoutError, OSError, msgspec.DecodeError) as error:
-            raise LaunchFailed(f"a probe in it gave no report: {error or 'not in time'}") from error
+            raise LaunchFailed(f"a probe in it gave no report: {str(error) or 'not in time'}") from error
         finally:
             await asyncio.shield(sandbox.destroy("probed"))
 
