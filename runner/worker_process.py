@@ -155,8 +155,13 @@ class WorkerProcess:
             self._supervisor.worker_kill(self)
 
     def lost(self) -> None:
-        """Its connection closed: whatever it is still doing, nobody will hear of it."""
-        if not self.over:
+        """Its connection closed: whatever it is still doing, nobody will hear of it.
+
+        Most likely it is dead and the zygote about to say of what; when it is killed at once, of that.
+        """
+        if self.busy and not self.over:
+            self._timers["closed"] = self._loop.call_later(CLOSE_SECS, self.kill, *_CLOSED)
+        elif not self.over:
             self.kill(*_CLOSED)
 
     def exited(self, status: int, output: bytes, *, starved: bool) -> None:

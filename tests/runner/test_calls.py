@@ -44,6 +44,8 @@ async def test_the_owners_variables_are_in_the_environment(bench: Bench) -> None
         ("os._exit(3)", Outcome.DIED, "exit code 3"),
         ("os.abort()", Outcome.DIED, "signal 6 (SIGABRT)"),
         ("os.kill(os.getpid(), signal.SIGSEGV)", Outcome.DIED, "signal 11 (SIGSEGV)"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", Outcome.DIED, "signal 9 (SIGKILL)"),
+        ("os.closerange(0, 256)\nsignal.pause()", Outcome.DIED, "the worker closed its connection"),
         ("f = lambda: f()\nreturn f()", Outcome.RAISED, "RecursionError"),
         ("a = []\na.append(a)\nreturn a", Outcome.RAISED, "RecursionError"),
         ("return 'x' * 3_000_000", Outcome.RAISED, "result larger than 1048576"),
@@ -204,7 +206,8 @@ async def test_processes_do_not_outlive_their_call(bench: Bench, body: str) -> N
     bench.modules.put(
         "count",
         source(
-            "return subprocess.run(['ps', '-o', 'pid=', '--ppid', str(os.getppid())], capture_output=True, text=True).stdout.split()"
+            "found = subprocess.run(['ps', '-o', 'stat=', '--ppid', str(os.getppid())], capture_output=True, text=True)\n"
+            "return [state for state in found.stdout.split() if state[0] != 'Z']"  # dead, and about to be reaped
         ),
     )
     await until(lambda: bench.host.pools()[0].runners[0].workers == 2)  # all there may be: none is on its way
