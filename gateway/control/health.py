@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import PlainTextResponse, Response
 
 from gateway.control import models
 from gateway.control.errors import Rejected
 from gateway.control.services import Wired
+from gateway.http.forwarded import PROXIED
 
 router: Final = APIRouter(tags=["health"])
 
@@ -45,11 +46,15 @@ async def ready(services: Wired) -> Healthy:
     summary="Metrics for Prometheus",
     response_class=PlainTextResponse,
     responses={
-        200: {"description": "Prometheus' text format", "content": {"text/plain": {"schema": {"type": "string"}}}}
+        404: {"model": models.Problem, "description": "Not through the stack's nginx"},
+        200: {"description": "Prometheus' text format", "content": {"text/plain": {"schema": {"type": "string"}}}},
     },
 )
-async def metrics(services: Wired) -> Response:
-    """Counters since the start and what is so now."""
+async def metrics(services: Wired, request: Request) -> Response:
+    """Counters since the start and what is so now, of this gateway and of all runner hosts. Not through the stack's
+    nginx: it would answer for another gateway each time, and to anybody."""
+    if PROXIED in request.scope.get("extensions", {}):
+        raise Rejected(404, "Metrics are told by each gateway itself: see docs/metrics.md.", field="path")
     # Imported by the first scrape: it costs a tenth of the platform's start.
     from gateway.control.exposition import MEDIA_TYPE, exposition
 

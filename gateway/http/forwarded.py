@@ -11,6 +11,8 @@ import ipaddress
 from typing import Final
 
 PROOF: Final = b"x-plugbay-proxy"
+PROXIED: Final = "plugbay.proxied"
+"""ASGI extension of a request that came through nginx."""
 _FORWARDED: Final = b"x-forwarded-for"
 
 Address = tuple[str, int]
@@ -23,16 +25,17 @@ class Proxy:
     def __init__(self, secret: str) -> None:
         self._secret = secret.encode()
 
-    def read(self, fields: Fields, peer: Address | None) -> tuple[Fields, Address | None]:
-        """The headers without any proof in them, good or not, and the address that the request is from."""
+    def read(self, fields: Fields, peer: Address | None) -> tuple[Fields, Address | None, bool]:
+        """The headers without any proof in them, good or not; the address that the request is from; and whether
+        it came through the proxy."""
         proofs = [value for name, value in fields if name == PROOF]
         if not proofs:
-            return fields, peer
+            return fields, peer, False
         rest = [field for field in fields if field[0] != PROOF]
         if len(proofs) != 1 or not hmac.compare_digest(proofs[0], self._secret):
-            return rest, peer
+            return rest, peer, False
         told = [value for name, value in rest if name == _FORWARDED]
-        return rest, _address(told[0]) or peer if len(told) == 1 else peer
+        return rest, (_address(told[0]) if len(told) == 1 else None) or peer, True
 
 
 def _address(value: bytes) -> Address | None:

@@ -16,7 +16,7 @@ from gateway.bad_request import BadRequest
 from gateway.http import request_head
 from gateway.http.deadlines import Bounds
 from gateway.http.exchange import Exchange
-from gateway.http.forwarded import Proxy
+from gateway.http.forwarded import PROXIED, Proxy
 from gateway.http.held import Held
 
 MAX_TARGET: Final = 8 * 1024
@@ -131,8 +131,9 @@ class Receiving(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         parser, noted, fields = self.parser, self._noted, self._fields or []
+        proxied = False
         if self.proxy is not None:
-            fields, self.sender = self.proxy.read(fields, self.client)
+            fields, self.sender, proxied = self.proxy.read(fields, self.client)
         if len(self._raw) > self.bounds.max_header_bytes:
             self._check_head_size(len(self.url) + sum(len(name) + len(value) + 4 for name, value in fields))
         version = parser.get_http_version()
@@ -165,6 +166,8 @@ class Receiving(HttpToolsProtocol):
             "server": self.server,
             "state": self.app_state.copy(),
         }
+        if proxied:
+            scope["extensions"] = {PROXIED: {}}
         persistent = version == "1.1" and parser.should_keep_alive()
         exchange = self.incoming = Exchange(
             scope=scope,

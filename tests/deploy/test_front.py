@@ -23,6 +23,8 @@ from gateway.journal import Journal
 from store.sqlite import SqliteStore
 from tests.gateway.control_server import TwoPools, settings
 
+SECRET = "a-secret-of-the-tests"
+
 
 @pytest.fixture
 def defect(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
@@ -50,7 +52,7 @@ async def front(tmp_path: Path) -> AsyncIterator[Front]:
     await store.open()
     journal = Journal(logging.INFO, os.open(os.devnull, os.O_WRONLY), terminal=False)
     front = Front(
-        settings(PLUGINS=str(tmp_path / "plugins")),
+        settings(PLUGINS=str(tmp_path / "plugins"), PROXY_SECRET=SECRET),
         Parts(
             store=store,
             broker=InProcessBroker(10, 10, 1000),
@@ -85,6 +87,22 @@ async def test_readiness_and_the_end_of_the_process(defect: asyncio.Event, front
             await front.until(asyncio.Event())
         answer = await client.get(url)
         assert (answer.status_code, answer.json()["status"]) == (503, "the plugin folders are not followed any more")
+
+
+async def test_metrics_are_not_for_those_who_come_through_the_proxy(front: Front) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    async def finish(_: asyncio.Task[None]) -> None:
+        pass
+
+    async with front.listening(listener, finish), httpx.AsyncClient(trust_env=False) as client:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        for path in ("/metrics", "/metrics/"):
+            assert (await client.get(url + path)).status_code == 200
+            answer = await client.get(url + path, headers={"X-Plugbay-Proxy": SECRET})
+            assert answer.status_code == 404
+            assert "plugbay_" not in answer.text
+        assert (await client.get(f"{url}/readyz", headers={"X-Plugbay-Proxy": SECRET})).status_code == 200
 
 
 async def test_an_end_that_was_asked_for_is_none(front: Front) -> None:

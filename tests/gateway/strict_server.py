@@ -16,7 +16,7 @@ import uvicorn
 import uvloop
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 
-from gateway.http.forwarded import Proxy
+from gateway.http.forwarded import PROXIED, Proxy
 from gateway.http.protocol import Bounds, strict_protocol
 
 TIMEOUT = 10.0
@@ -193,6 +193,7 @@ def _echo(scope: HTTPScope, body: bytes) -> bytes:
             "query": scope["query_string"].decode("ascii"),
             "version": scope["http_version"],
             "client": (scope["client"] or ("",))[0],
+            "proxied": PROXIED in scope.get("extensions", {}),
             "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in scope["headers"]],
             "body": body.decode("latin-1"),
         }

@@ -44,7 +44,7 @@ def ask(server: StrictServer, *headers: str) -> Any:
 )
 def test_the_proxy_names_the_client(server: StrictServer, told: str, client: str) -> None:
     seen = ask(server, PROOF, f"X-Forwarded-For: {told}")
-    assert seen["client"] == client
+    assert (seen["client"], seen["proxied"]) == (client, True)
     assert SECRET not in str(seen)
 
 
@@ -65,6 +65,7 @@ def test_the_proxy_names_the_client(server: StrictServer, told: str, client: str
 def test_nobody_else_does(server: StrictServer, headers: list[str]) -> None:
     seen = ask(server, *headers)
     assert seen["client"] == "127.0.0.1"
+    assert seen["proxied"] is (headers[-1] == PROOF and headers.count(PROOF) == 1)
     assert "x-plugbay-proxy" not in dict(seen["headers"])
 
 
@@ -76,7 +77,8 @@ def test_a_thousand_claims_are_refused(server: StrictServer) -> None:
 
 def test_without_a_secret_no_proxy_is_believed() -> None:
     with StrictServer(bounds()) as server:
-        assert ask(server, PROOF, "X-Forwarded-For: 203.0.113.7")["client"] == "127.0.0.1"
+        seen = ask(server, PROOF, "X-Forwarded-For: 203.0.113.7")
+        assert (seen["client"], seen["proxied"]) == ("127.0.0.1", False)
 
 
 def test_each_request_of_a_connection_has_a_client_of_its_own(
