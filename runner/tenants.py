@@ -142,12 +142,18 @@ class TenantPools:
         ending = sum(pool.runners for pool in self._ending)
         return len(self._stock) + taken + ending < self._limits.max_runners
 
+    def _needed(self, more: int) -> int:
+        """Runners there will be once every pool has its first, and `more` pools likewise: who waits for one is
+        given a prewarmed one while there is any."""
+        waiting = sum(not pool.runners for pool in self._pools.values()) + more
+        return sum(pool.runners for pool in self._pools.values()) + max(waiting, len(self._stock))
+
     def accept(self, job: Job) -> None:
         """Takes one call of a tenant; it is answered whatever happens."""
         owner = job.call.owner
         pool = self._pools.get(owner)
         if pool is None:
-            if not len(self._stock) and not self._has_room() and not self._make_room():
+            if self._needed(1) > self._limits.max_runners and not self._make_room():
                 full = f"all {self._limits.max_runners} runners for tenants are in use (MAX_TENANT_RUNNERS)"
                 job.finish(Outcome.UNAVAILABLE, full)
                 return
