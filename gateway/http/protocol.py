@@ -29,6 +29,9 @@ MAX_PIPELINED: Final = 100
 REFUSED_CONNECTIONS: Final = 100
 """Connections above the bound that are told so; further ones are closed without a word."""
 
+LAST_SECS: Final = 1.0
+"""Seconds until a stopping server closes the proxy's idle connections: it may be sending a request just now."""
+
 _ANSWER, _REQUEST = Waits.ANSWER, Waits.REQUEST
 
 _log = logging.getLogger("plugbay.gateway.http.protocol")
@@ -125,7 +128,18 @@ class StrictProtocol(Receiving):
 
     def shutdown(self) -> None:
         self.stopping = True
-        super().shutdown()
+        if self.proxy is None or self._busy:
+            super().shutdown()
+            return
+        # A request that nginx sends on a connection while it is closed is lost: the next one is answered, and
+        # its answer tells nginx that there will be none after it.
+        if self.incoming is not None:
+            self.incoming.keep_alive = False
+        self.loop.call_later(LAST_SECS, self._close_idle)
+
+    def _close_idle(self) -> None:
+        if not self._busy and self.part is NOTHING:
+            self.transport.close()
 
     def pause_writing(self) -> None:
         super().pause_writing()

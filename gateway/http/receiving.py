@@ -181,7 +181,7 @@ class Receiving(HttpToolsProtocol):
             expect_100_continue=expects,
             # A client that was not told to send its body may never send it: what follows an answer given
             # before the body could be the body or a request.
-            keep_alive=persistent and not expects,
+            keep_alive=persistent and not expects and not self.stopping,
             on_response=self.on_response_complete,
         )
         exchange.persistent = persistent

@@ -131,6 +131,17 @@ class StrictServer:
             tried.wait(0.005)
         raise AssertionError(f"not {count} connections but {len(self.uvicorn.server_state.connections)}")
 
+    def wait_until_refusing(self) -> None:
+        """Returns when a server that stops takes no connection any more."""
+        tried = threading.Event()
+        for _ in range(int(TIMEOUT / 0.005)):
+            try:
+                self.connect().close()
+            except ConnectionRefusedError:
+                return
+            tried.wait(0.005)
+        raise AssertionError("it still takes connections")
+
     def connect(self) -> socket.socket:
         client = socket.create_connection(("127.0.0.1", self.port), TIMEOUT)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

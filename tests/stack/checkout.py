@@ -12,6 +12,7 @@ from typing import Any, Final
 import httpx
 from dotenv import dotenv_values
 
+from tests import needs
 from tests.stack.stack import ROOT, Stack
 
 _NOT_COPIED: Final = shutil.ignore_patterns(
@@ -46,6 +47,7 @@ class Checkout(Stack):
             TLS_KEY="tls/key.pem",
             GATEWAYS=GATEWAYS,
             PREWARMED_RUNNERS=1,
+            TENANT_RUNTIME="runsc" if "runsc" in needs.runtimes() else "runc",
         )
         self.environ = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "DOCKER_HOST")}
         self.environ["PROGRESS"] = "plain"

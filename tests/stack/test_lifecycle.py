@@ -114,3 +114,21 @@ def test_stopped_and_started_again_it_has_its_data_and_its_secrets(checkout: Che
     assert len(gateways(checkout)) == GATEWAYS
     assert checkout.call("given/one")["kept"] == "one"
     assert checkout.secrets == secrets
+
+
+def test_the_store_is_exported_and_imported_while_it_runs(checkout: Checkout) -> None:
+    file = checkout.root / "backup"
+    with checkout.client(admin=True) as client:
+        assert client.patch("/api/settings", json={"URL_PARM2": "saved"}).status_code == 200
+        exported = checkout.run("docker-store.sh", "export", str(file))
+        assert exported.returncode == 0, exported.stderr
+        assert exported.stdout.startswith("Exported ")
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert client.patch("/api/settings", json={"URL_PARM2": "other"}).status_code == 200
+        imported = checkout.run("docker-store.sh", "import", str(file))
+        assert imported.returncode == 0, imported.stderr
+        again = checkout.run("docker-store.sh", "export", str(file))
+        assert (again.returncode, again.stdout) == (1, "")
+    until = time.monotonic() + PATIENCE_SECS
+    while "saved" not in checkout.call("given/one/two"):
+        assert time.monotonic() < until
