@@ -5,7 +5,8 @@
 #
 #   images/offline.sh [python redis nginx mongo]     all of them when none is named
 #
-# Needs root, mmdebstrap, Docker and a package index that pip reaches. Images that are there stay as they are.
+# Needs root, mmdebstrap, Docker and a package index that pip reaches. Images that are there stay as they are, and
+# so do wheels until requirements.lock or plugins/requirements.txt has changed: after `git pull` run it again.
 # No real MongoDB can be had this way: that stand-in speaks its wire protocol and is for tests alone.
 set -euo pipefail
 
@@ -58,7 +59,10 @@ wheels() {
 }
 
 make_python() {
+    local digest
     is_there "$python_image" || system "$python_image" python3,ca-certificates
+    digest=$(cat requirements.lock plugins/requirements.txt | sha256sum)
+    [[ $(cat images/wheels/made-from 2>/dev/null) != "$digest" ]] || return 0
     say "Fetching wheels …"
     mkdir "$work/wheels"
     wheels "$work/wheels" pip
@@ -68,6 +72,7 @@ make_python() {
     [[ ! -s plugins/requirements.txt ]] || wheels "$work/wheels" -r plugins/requirements.txt
     rm -f images/wheels/*.whl
     mv "$work"/wheels/*.whl images/wheels
+    printf '%s\n' "$digest" >images/wheels/made-from
 }
 
 # Builds stand-in $1 as image $2.

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
-import docker
 import pytest
 
 from tests.stack.checkout import Checkout
@@ -18,40 +17,48 @@ Running = TypeVar("Running", bound=Stack)
 MODULES = Path(__file__).with_name("modules")
 
 
-def _prepare_images(stack: Stack) -> None:
-    """The images of services, where no registry can be reached."""
-    images = {
+@pytest.fixture(scope="session")
+def images() -> None:
+    """The images of services, where no registry can be reached; and wheels for what is built on a stand-in."""
+    wanted = {
         "python": os.environ.get("PYTHON_IMAGE", "python:3.11-slim-bookworm"),
         "redis": os.environ.get("REDIS_IMAGE", "redis:7.2-alpine"),
         "nginx": os.environ.get("NGINX_IMAGE", "nginx:1.28-alpine"),
         "mongo": os.environ.get("MONGO_IMAGE", "mongo:7.0"),
     }
-    for name, image in images.items():
-        try:
-            stack.engine.inspect_image(image)
-        except docker.errors.ImageNotFound:
-            if subprocess.run(["docker", "pull", "--quiet", image], capture_output=True, check=False).returncode:
-                subprocess.run([ROOT / "images" / "offline.sh", name], check=True)
+    for name, image in wanted.items():
+        labels = _labels(image)
+        if labels is None and _run("docker", "pull", "--quiet", image).returncode:
+            labels = "plugbay.offline"
+        if "plugbay.offline" in (labels or ""):
+            made = _run(str(ROOT / "images" / "offline.sh"), name)
+            assert made.returncode == 0, made.stderr
+
+
+def _labels(image: str) -> str | None:
+    """None when the Engine has no such image."""
+    found = _run("docker", "image", "inspect", "--format", "{{.Config.Labels}}", image)
+    return found.stdout if found.returncode == 0 else None
+
+
+def _run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Up for the whole session; afterwards nothing of it is left."""
     plugins = tmp_path_factory.mktemp("stack") / "plugins"
     plugins.mkdir(mode=0o755)
     for module in MODULES.glob("*.py"):
         (plugins / module.name).write_bytes(module.read_bytes())
-    running = Stack(plugins)
-    _prepare_images(running)
-    yield from _up(running)
+    yield from _up(Stack(plugins))
 
 
 @pytest.fixture(scope="session")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+def checkout(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """Up for the whole session, as its files say and not as `stack` is; afterwards nothing of it is left."""
-    running = Checkout(tmp_path_factory.mktemp("checkout") / "plugbay")
-    _prepare_images(running)
-    yield from _up(running)
+    yield from _up(Checkout(tmp_path_factory.mktemp("checkout") / "plugbay"))
 
 
 def _up(running: Running) -> Iterator[Running]:
