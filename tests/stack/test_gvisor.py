@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.stack.checkout import Checkout
 
 pytestmark = pytest.mark.needs("docker", "gvisor")
 
+PATIENCE_SECS = 15
 MODULE = b"""
 from pathlib import Path
 
@@ -29,7 +32,10 @@ def test_a_tenants_function_runs_under_gvisor(checkout: Checkout) -> None:
         )
         assert uploaded.status_code in (200, 201), uploaded.text
         try:
-            answer = client.get(f"/rest/services/{tenant}/shows/kernel/")
+            until = time.monotonic() + PATIENCE_SECS
+            # Another gateway than the one that took the module may be asked, before it has heard of it.
+            while (answer := client.get(f"/rest/services/{tenant}/shows/kernel/")).status_code == 404:
+                assert time.monotonic() < until, answer.text
             assert answer.status_code == 200, answer.text
             runtimes = {runner["trust"]: runner["runtime"] for runner in runners(checkout)}
         finally:
