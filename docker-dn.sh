@@ -25,6 +25,8 @@ if [[ $volumes == true ]]; then
     fi
     options=(--volumes)
 fi
+# From the outside in, so that every call that was taken is answered.
+for service in nginx gateway host; do compose stop "$service" >&2; done
 compose --profile '*' down --remove-orphans "${options[@]}" >&2
 # What a host that was killed could not remove itself.
 label=plugbay.installation=$(setting HOST_NAME "$COMPOSE_PROJECT_NAME")

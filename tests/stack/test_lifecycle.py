@@ -91,7 +91,7 @@ def test_a_restart_of_everything_lets_a_call_finish(checkout: Checkout) -> None:
 
 
 def test_what_is_new_in_the_checkout_is_rolled_out_and_the_rest_stays(checkout: Checkout) -> None:
-    redis, mongo, host = (checkout.containers(service) for service in ("redis", "mongo", "host"))
+    staying = [checkout.containers(service) for service in ("nginx", "redis", "mongo")]
     before = gateways(checkout)
     page = checkout.root / "gateway" / "page.py"
     page.write_text(page.read_text(encoding="utf-8") + "\n# new\n", encoding="utf-8")
@@ -99,36 +99,36 @@ def test_what_is_new_in_the_checkout_is_rolled_out_and_the_rest_stays(checkout: 
     assert done.returncode == 0, done.stderr[-4000:]
     assert len(gateways(checkout)) == 2
     assert not set(gateways(checkout)) & set(before)
-    assert [checkout.containers(service) for service in ("redis", "mongo", "host")] == [redis, mongo, host]
+    assert [checkout.containers(service) for service in ("nginx", "redis", "mongo")] == staying
     assert checkout.call("add/1/2") == GATEWAYS
 
 
 def test_stopped_and_started_again_it_has_its_data_and_its_secrets(checkout: Checkout) -> None:
     secrets = checkout.secrets
     with checkout.client(admin=True) as client:
-        assert client.patch("/api/settings", json={"URL_PARM1": "kept"}).status_code == 200
+        assert client.patch("/api/settings", json={"URL_PARM4": "kept"}).status_code == 200
     done = checkout.run("docker-dn.sh")
     assert done.returncode == 0, done.stderr
     assert sorted(checkout.left()) == [f"{checkout.project}_mongo", f"{checkout.project}_notes"]
     checkout.up()
     assert len(gateways(checkout)) == GATEWAYS
-    assert checkout.call("given/one")["kept"] == "one"
+    assert checkout.call("given/1/2/3/four")["kept"] == "four"
     assert checkout.secrets == secrets
 
 
 def test_the_store_is_exported_and_imported_while_it_runs(checkout: Checkout) -> None:
     file = checkout.root / "backup"
     with checkout.client(admin=True) as client:
-        assert client.patch("/api/settings", json={"URL_PARM2": "saved"}).status_code == 200
+        assert client.patch("/api/settings", json={"URL_PARM5": "saved"}).status_code == 200
         exported = checkout.run("docker-store.sh", "export", str(file))
         assert exported.returncode == 0, exported.stderr
         assert exported.stdout.startswith("Exported ")
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
-        assert client.patch("/api/settings", json={"URL_PARM2": "other"}).status_code == 200
+        assert client.patch("/api/settings", json={"URL_PARM5": "other"}).status_code == 200
         imported = checkout.run("docker-store.sh", "import", str(file))
         assert imported.returncode == 0, imported.stderr
         again = checkout.run("docker-store.sh", "export", str(file))
         assert (again.returncode, again.stdout) == (1, "")
     until = time.monotonic() + PATIENCE_SECS
-    while "saved" not in checkout.call("given/one/two"):
+    while "saved" not in checkout.call("given/1/2/3/4/five"):
         assert time.monotonic() < until
