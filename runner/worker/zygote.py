@@ -205,6 +205,8 @@ class Zygote:
         if kernel.kill_descendants(os.getpid(), spare=frozenset(self._workers)):
             sys.exit(70)  # Something outruns us: the launcher ends the whole sandbox.
         shutil.rmtree(worker.folder, ignore_errors=True)
+        if os.getpid() == 1 and not self._workers:
+            _empty(Path(tempfile.gettempdir()))
         self._send(Order.STARVED if starved else Order.EXITED, worker.nonce, status, worker.recorder.read())
         worker.recorder.close()
 
@@ -229,6 +231,15 @@ def _agree_on_sockets() -> None:
     except OSError as error:
         if error.errno != errno.EAFNOSUPPORT:
             raise
+
+
+def _empty(folder: Path) -> None:
+    """Removes what calls have left in a sandbox's own /tmp, where it takes memory, once nobody can be using it."""
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
 
 
 def _folder(pid: int) -> Path:
