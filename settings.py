@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 ROOT = Path(__file__).resolve().parent
 
 _SLUG = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
-_SECRET = {"ADMIN_KEY", "PROXY_SECRET", "MONGO_URI", "REDIS_URL"}
+_SECRET = {"ADMIN_KEY", "PROXY_SECRET", "MONGO_URI", "REDIS_URL", "SECRETS_KEY"}
 """Settings that are not shown when they are wrong."""
 _NUMBERED = re.compile(r"URL_PARM([1-9][0-9]*)")
 _MONGO_NAME = r"^[A-Za-z][A-Za-z0-9_-]{0,37}$"
@@ -27,6 +27,10 @@ _MONGO_NAME = r"^[A-Za-z][A-Za-z0-9_-]{0,37}$"
 MIB = 1024 * 1024
 MAX_URL_PARMS = 100
 """URL parameters at most, whatever is set."""
+
+
+RequireTokens = Literal["none", "tenants", "all"]
+"""Which calls take a token: the later the stricter."""
 
 
 class BadSettings(Exception):
@@ -89,6 +93,17 @@ class Settings(BaseModel):
         repr=False,
         description="Redis between gateways and runner hosts, with user and password; empty: one process tree",
     )
+
+    SECRETS_KEY: str = Field(
+        default="",
+        pattern=r"^([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])?$",
+        repr=False,
+        description="Key that secrets in the store are encrypted with, 32 bytes as base64url; made at the first start",
+    )
+    REQUIRE_TOKENS: RequireTokens = Field(
+        default="none", description="Which calls take a token: `none`, those of `tenants`, or `all`"
+    )
+    TOKEN_SECS: int = Field(default=30, ge=5, le=300, description="Seconds that a token is good for")
 
     NUM_URL_PARMS: int = Field(default=10, ge=0, le=MAX_URL_PARMS, description="URL parameters a call may have")
     URL_PARMS: tuple[str, ...] = Field(

@@ -50,6 +50,19 @@ class Pools(msgspec.Struct, frozen=True):
     hosts: list[Host]
 
 
+class TokenKey(msgspec.Struct, frozen=True):
+    """A key that tokens are made with."""
+
+    id: str
+    created: float
+
+
+class TokenKeys(msgspec.Struct, frozen=True):
+    """An owner's keys for tokens."""
+
+    keys: list[TokenKey]
+
+
 class Setting(msgspec.Struct, frozen=True):
     """One run-time setting."""
 

@@ -43,6 +43,8 @@ def call(
 ) -> None:
     """Call a function and print what it answers.
 
+    Where calls take a token, it is made with PLUGBAY_TOKEN_KEY, or by Plugbay for who has a key of the control plane.
+
     The exit code is 0 when the status is below 400, else 1.
     """
     from cli.server import Server
@@ -54,7 +56,7 @@ def call(
         content = _json_body(data) if data is not None else _form_body(form) if form else {}
         response = server.send(
             method.upper() if method else "POST" if content else "GET",
-            _target(path, tenant, query or []),
+            target(path, tenant, query or []),
             **content,
         )
         _show(response, out)
@@ -62,18 +64,18 @@ def call(
             raise typer.Exit(NO)
 
 
-def _target(path: str, tenant: str | None, query: Sequence[str]) -> str:
-    """Path and query, the path exactly as given: Plugbay decides on what was sent, not on a tidier form."""
+def target(path: str, tenant: str | None, query: Sequence[str]) -> str:
+    """Path and query of a call, the path exactly as given: Plugbay decides on what was sent, not on a tidier form."""
     path, _, given = path.partition("?")
     if path.lstrip("/").startswith("rest/"):
         if tenant:
             raise Problem("--tenant goes with an API, not with a whole path under /rest/", USAGE)
-        target = "/" + path.lstrip("/")
+        whole = "/" + path.lstrip("/")
     else:
-        target = "/rest/services/" + (f"{tenant}/" if tenant else "") + path.lstrip("/")
+        whole = "/rest/services/" + (f"{tenant}/" if tenant else "") + path.lstrip("/")
     pairs = [_pair(text, "-q") for text in query]
     parts = [part for part in (given, urlencode(pairs)) if part]
-    return target + ("?" + "&".join(parts) if parts else "")
+    return whole + ("?" + "&".join(parts) if parts else "")
 
 
 def _json_body(data: str) -> dict[str, Any]:

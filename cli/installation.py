@@ -74,6 +74,16 @@ class Installation:
         return self.values.get("ADMIN_KEY") or None
 
     @property
+    def admin_uuid(self) -> str | None:
+        """UUID of the admin; None before the first start."""
+        return self.values.get("ADMIN_UUID") or None
+
+    @property
+    def token_key(self) -> str | None:
+        """Key that tokens for calls are made with, where this machine has one."""
+        return self.values.get("PLUGBAY_TOKEN_KEY") or None
+
+    @property
     def plugins(self) -> list[Path]:
         """Folders with modules."""
         return [self._path(part) for part in (self.values.get("PLUGINS") or "plugins").split(":") if part]

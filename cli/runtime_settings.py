@@ -20,7 +20,7 @@ def settings(
     url: options.Url = None,
     as_json: options.Json = False,
 ) -> None:
-    """Show or change what may change at run time: NUM_URL_PARMS and URL_PARM1, URL_PARM2, …"""
+    """Show or change what may change at run time: REQUIRE_TOKENS, NUM_URL_PARMS and URL_PARM1, URL_PARM2, …"""
     from cli.answers import Settings, read
     from cli.server import Server
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+from uuid import UUID
 
 from cli.address import listening, trust
 from cli.installation import Installation
@@ -47,6 +49,8 @@ class Server:
         own = installation.admin_key if local or parsed.host in installation.hosts else None
         self._starter = "./docker-up.sh" if url == installation.stack_url else "./runserver.sh"
         self._key = os.environ.get("PLUGBAY_KEY") or own
+        self._token_key = installation.token_key
+        self._admin = installation.admin_uuid
         # A proxy from the environment leads away from this machine.
         self._client = httpx.Client(
             trust_env=not local,
@@ -106,13 +110,51 @@ class Server:
     def send(self, method: str, path_and_query: str, **content: Any) -> httpx.Response:
         """One request to the data plane, without the key: functions can read headers. The path is
         sent as it is, dots and all. The answer may take as long as its function; the server sets
-        that limit."""
+        that limit. Where it takes a token and this machine can have one, it is sent again with it."""
         import httpx
 
         target = quote(self._below + path_and_query, safe=_PLAIN).encode()
         timeout = httpx.Timeout(CONTROL_SECS, connect=CONNECT_SECS, read=None)
-        with self._reaching():
-            return self._client.request(method, self.url, timeout=timeout, extensions={"target": target}, **content)
+
+        def sent(**more: Any) -> httpx.Response:
+            with self._reaching():
+                return self._client.request(method, self.url, timeout=timeout, extensions={"target": target}, **more)
+
+        response = sent(**content)
+        # Nothing was run yet when a token was missing.
+        if response.status_code == 401 and response.headers.get("www-authenticate") == "Token" and self._can_mint:
+            headers = content.get("headers", {}) | {"Authorization": f"Token {self.token(method, path_and_query)}"}
+            response = sent(**content | {"headers": headers})
+        return response
+
+    @property
+    def _can_mint(self) -> bool:
+        return bool(self._token_key or self._key)
+
+    def token(self, method: str, path_and_query: str) -> str:
+        """A token for this request: made here with the key for tokens, or by the control plane. Raises Problem."""
+        from plugbay_client.token import TokenKey, mint
+
+        target = quote(path_and_query, safe=_PLAIN).removesuffix("?")
+        found = re.match(r"/rest/services/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?=[/?]|$)", target)
+        owner = self.owner(found[1] if found else None)
+        if self._token_key:
+            try:
+                return mint(TokenKey.parse(self._token_key), UUID(owner), method, target)
+            except ValueError as error:
+                raise Problem(f"No token can be made: {error}", USAGE) from error
+        wanted = {"method": method, "target": target}
+        return str(self.control("POST", f"/api/tenants/{owner}/tokens", body=wanted)["token"])
+
+    def owner(self, tenant: str | None) -> str:
+        """The UUID of a tenant, or of the admin. Raises Problem when that is not known here."""
+        owner = tenant or self._admin
+        if owner is None:
+            raise Problem("The admin's UUID is not known here: set ADMIN_UUID, or name a tenant (--tenant)", USAGE)
+        try:
+            return str(UUID(owner))
+        except ValueError as error:
+            raise Problem(f"{owner} is no UUID", USAGE) from error
 
     def _authorization(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._key}"} if self._key else {}

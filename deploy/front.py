@@ -17,6 +17,7 @@ from catalogue.catalogue import Catalogue
 from catalogue.trials import Inspect
 from deploy.process import Broken
 from gateway.app import Application
+from gateway.credentials import Credentials
 from gateway.dataplane import DataPlane, Observers
 from gateway.http.deadlines import Bounds
 from gateway.http.forwarded import Proxy
@@ -25,8 +26,10 @@ from gateway.journal import Journal
 from gateway.logs import CallLogs
 from gateway.metrics import Metrics
 from gateway.runtime_settings import RuntimeSettings
+from gateway.token_keys import TokenKeys
 from settings import Settings
 from store.contract import Store
+from tokens.ledger import Ledger
 
 log = logging.getLogger("plugbay")
 
@@ -46,6 +49,7 @@ class Parts:
 
     store: Store
     broker: Broker
+    ledger: Ledger
     pools: PoolControl
     journal: Journal
     inspect: Inspect
@@ -57,6 +61,8 @@ class Parts:
     """Why they are not as required, if they are not."""
     ready: Callable[[], str | None]
     """Why a call would not be served now, if it would not."""
+    told_secs: float = 0
+    """Seconds in which all gateways know of a change of the store; 0 when there is one gateway."""
 
 
 class Front:
@@ -74,7 +80,8 @@ class Front:
             inspect=parts.inspect,
             environment=parts.environment,
         )
-        self.runtime = RuntimeSettings(settings, parts.store)
+        self.runtime = RuntimeSettings(settings, parts.store, parts.told_secs)
+        self.token_keys = TokenKeys(str(settings.ADMIN_UUID), settings.SECRETS_KEY, parts.store)
         self._settings = settings
         self._parts = parts
         self._logs = CallLogs(settings.LOGS_KEPT_BYTES)
@@ -82,7 +89,12 @@ class Front:
     async def start(self) -> None:
         """Shows what was served before, and begins to follow the plugin folders. Raises StoreUnavailable."""
         await self.catalogue.start()
+        await self.load()
+
+    async def load(self) -> None:
+        """Takes up what of the settings in the store is another now. Raises StoreUnavailable."""
         await self.runtime.load()
+        await self.token_keys.load()
 
     async def close(self) -> None:
         """Stops following the folders."""
@@ -127,7 +139,14 @@ class Front:
         metrics = Metrics(lambda: parts.broker.unanswered, lambda: parts.journal.dropped)
         observers = Observers(logs, metrics, parts.journal)
         data = DataPlane(
-            settings, self.catalogue, parts.store, parts.broker, self.runtime, observers, parts.package_problem
+            settings,
+            self.catalogue,
+            parts.store,
+            parts.broker,
+            self.runtime,
+            Credentials(self.token_keys, parts.ledger),
+            observers,
+            parts.package_problem,
         )
         services = Services(
             settings=settings,
@@ -138,6 +157,7 @@ class Front:
             logs=logs,
             metrics=metrics,
             runtime=self.runtime,
+            token_keys=self.token_keys,
             ready=lambda: self.catalogue.problem or parts.ready(),
         )
         return _Server(

@@ -21,12 +21,17 @@ from deploy.process import StartFailed, fail, listen, run
 from deploy.resources import OWN_FILES, fit_connections, give_back_large_blocks
 from deploy.stores import open_store
 from gateway.journal import Journal, setup
-from gateway.runtime_settings import STORE_KEY
 from settings import Settings
 from store.contract import StoreUnavailable
 from store.mongo.watch import Change, What
+from tokens.redis import RedisLedger
 
 log = logging.getLogger("plugbay")
+
+TOLD_SECS = 2.0
+"""A change of the store is known to all gateways in a second; what must be sure of it waits twice as long."""
+RETRY_SECS = 0.25
+"""Seconds until settings that could not be read are asked for again."""
 
 
 def main() -> int:
@@ -67,6 +72,8 @@ class Gateway:
         store = await open_store(settings)
         stack.push_async_callback(store.close)
         broker = RedisBroker(settings.REDIS_URL, settings.MAX_QUEUE, settings.MAX_QUEUE_TOTAL, settings.MAX_HELD_BYTES)
+        ledger = RedisLedger(broker, settings.TOKEN_SECS)
+        broker.on_join.append(ledger.joined)
         await broker.open()
         stack.push_async_callback(broker.close)
         inspection = Inspection(broker, settings.MAX_IMPORT_SECS)
@@ -80,6 +87,7 @@ class Gateway:
             Parts(
                 store=store,
                 broker=broker,
+                ledger=ledger,
                 pools=broker.pools,
                 journal=journal,
                 inspect=inspect,
@@ -88,6 +96,7 @@ class Gateway:
                 environment=lambda: settings.ADMIN_IMAGE,
                 package_problem=lambda: None,
                 ready=lambda: self._ready or broker.problem,
+                told_secs=TOLD_SECS,
             ),
         )
 
@@ -98,7 +107,7 @@ class Gateway:
         changed = asyncio.Event()
 
         def stored(change: Change) -> None:
-            if change == Change(What.SETTING, STORE_KEY):
+            if change.what is What.SETTING:
                 changed.set()
             elif change.what in (What.TENANT, What.MODULES):
                 front.catalogue.follow(change.key)
@@ -130,9 +139,11 @@ async def _follow(front: Front, changed: asyncio.Event) -> None:
         await changed.wait()
         changed.clear()
         try:
-            await front.runtime.load()
+            await front.load()
         except StoreUnavailable as error:
-            log.warning("run-time settings stay as they were: %s", error)
+            log.warning("run-time settings stay as they were for now: %s", error)
+            await asyncio.sleep(RETRY_SECS)
+            changed.set()
 
 
 if __name__ == "__main__":

@@ -38,6 +38,9 @@ def _try(url: str) -> str | None:
         path = _example(_get(url, _DIRECTORY))
         _get(url, path)
     except HTTPError as error:
+        if error.code == 401 and error.headers.get("www-authenticate") == "Token":  # it serves those who have one
+            print(_DIRECTORY)
+            return None
         return f"{error.code} {_status(error.read())}".strip()
     except (URLError, OSError, ValueError) as error:
         return str(error)

@@ -14,6 +14,7 @@ from dotenv import dotenv_values
 _GENERATED: Final[dict[str, Callable[[], str]]] = {
     "ADMIN_UUID": lambda: str(uuid.uuid4()),
     "ADMIN_KEY": lambda: secrets.token_urlsafe(32),
+    "SECRETS_KEY": lambda: secrets.token_urlsafe(32),
 }
 
 

@@ -33,6 +33,7 @@ from runner.worker import kernel
 from settings import Settings
 from store.contract import StoreUnavailable
 from store.sqlite import SqliteStore
+from tokens.memory import MemoryLedger
 
 log = logging.getLogger("plugbay")
 
@@ -99,6 +100,7 @@ class Platform:
             Parts(
                 store=store,
                 broker=broker,
+                ledger=MemoryLedger(settings.TOKEN_SECS),
                 pools=InProcessPools(broker, _HOST, host, settings.ADMIN_RUNNERS * settings.RUNNER_WORKERS),
                 journal=journal,
                 inspect=Inspection(broker, settings.MAX_IMPORT_SECS),

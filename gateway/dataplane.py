@@ -17,6 +17,7 @@ from catalogue.view import METHODS
 from gateway import answers
 from gateway.answers import Answer
 from gateway.bad_request import BadRequest
+from gateway.credentials import Credentials
 from gateway.http.exchange import WHOLE
 from gateway.journal import Journal
 from gateway.logs import CallLogs
@@ -29,6 +30,8 @@ from settings import Settings
 from store.contract import Status, StoreUnavailable, Tenant
 
 _DIRECTORY: Final = frozenset({"__dir__", "__directory__"})
+_NO_STORE: Final = ((b"cache-control", b"no-store"),)
+"""Who stores an answer would give it to requests without a token."""
 _EVERY_METHOD: Final = ("GET", "HEAD", *METHODS[1:])
 
 
@@ -65,6 +68,7 @@ class DataPlane:
         tenants: Tenants,
         broker: Broker,
         runtime: RuntimeSettings,
+        credentials: Credentials,
         observers: Observers,
         package_problem: Callable[[], str | None],
     ) -> None:
@@ -74,6 +78,7 @@ class DataPlane:
         self._tenants = tenants
         self._broker = broker
         self._runtime = runtime
+        self._credentials = credentials
         self._observers = observers
         self._package_problem = package_problem
         self._max_secs = settings.MAX_FUNCTION_SECS
@@ -103,12 +108,31 @@ class DataPlane:
     async def _answer(self, scope: Any, receive: Any, call: str) -> Answer:
         addressed, segments = split(scope["raw_path"])
         owner = addressed or self._admin
-        if owner != self._admin and (refusal := await self._refuse_tenant(owner)):
-            return refusal
+        tenant = None
+        if owner != self._admin:
+            tenant = await self._tenants.tenant(owner)
+            if tenant is None:
+                return answers.refused(404, f"tenant {owner} is unknown")
+            if tenant.status is not Status.ENABLED:
+                return answers.refused(403, f"tenant {owner} is {tenant.status}")
         view = self._catalogue.view(owner) or View(owner, 0)
         method: str = scope["method"]
-        if method == "OPTIONS":
+        if method == "OPTIONS":  # without a token: browsers ask before they send one
             return answers.options(_EVERY_METHOD if _is_directory(segments) else allowed(view, segments))
+        required = self._runtime.require_tokens
+        if required != "none" and (tenant is not None or required == "all"):
+            if refusal := await self._credentials.refusal(scope, owner, tenant):
+                return refusal
+            answer = await self._served(scope, receive, call, addressed, view, segments)
+            answer.headers += _NO_STORE
+            return answer
+        return await self._served(scope, receive, call, addressed, view, segments)
+
+    async def _served(
+        self, scope: Any, receive: Any, call: str, addressed: str | None, view: View, segments: list[str]
+    ) -> Answer:
+        """The answer to a request that is let through."""
+        owner, method = view.owner, scope["method"]
         if _is_directory(segments):
             return self._directory(view, method, segments)
         target = resolve(view, method, segments)
@@ -121,14 +145,6 @@ class DataPlane:
         reply = await self._run(scope, receive, call, addressed, target, view, names)
         own_prefix = None if owner == self._admin else f"/rest/services/{owner}/"
         return answers.of_reply(reply, target, owner, own_prefix)
-
-    async def _refuse_tenant(self, owner: str) -> Answer | None:
-        tenant = await self._tenants.tenant(owner)
-        if tenant is None:
-            return answers.refused(404, f"tenant {owner} is unknown")
-        if tenant.status is not Status.ENABLED:
-            return answers.refused(403, f"tenant {owner} is {tenant.status}")
-        return None
 
     def _directory(self, view: View, method: str, segments: list[str]) -> Answer:
         if method not in ("GET", "HEAD"):

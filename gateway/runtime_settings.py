@@ -1,4 +1,5 @@
-"""The settings that may change while the platform runs: how many URL parameters there are, and their names.
+"""The settings that may change while the platform runs: how many URL parameters there are, and their names, and
+which calls take a token.
 
 They start as `.env` says. A change is kept in the store, so it outlives a restart and beats `.env`.
 """
@@ -9,18 +10,21 @@ import asyncio
 import logging
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, get_args
 
 import msgspec
 
-from settings import MAX_URL_PARMS, Settings, check_parameter_names, parameter_names
+from settings import MAX_URL_PARMS, RequireTokens, Settings, check_parameter_names, parameter_names
 from store.contract import Store
 
 log = logging.getLogger("plugbay.settings")
 
 COUNT: Final = "NUM_URL_PARMS"
 STORE_KEY: Final = "url_parameters"
-"""All changes stand under this one name: they are kept together or not at all."""
+"""All changes of URL parameters stand under this one name: they are kept together or not at all."""
+TOKENS: Final = "REQUIRE_TOKENS"
+TOKENS_KEY: Final = "require_tokens"
+"""The change of that stands for itself: nothing else may make it be left out."""
 
 _NAME: Final = re.compile(r"URL_PARM([1-9][0-9]?|100)")
 
@@ -46,10 +50,16 @@ class RuntimeSetting(msgspec.Struct, frozen=True):
 
 
 class RuntimeSettings:
-    """`url_parameters` is read anew for every call, so a change counts from the next one on."""
+    """`url_parameters` and `require_tokens` are read anew for every call, so a change counts from the next one on."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(self, settings: Settings, store: Store, told_secs: float = 0) -> None:
+        """`told_secs`: seconds in which all other processes know of a change; 0 when there are none."""
         self._store = store
+        self._told_secs = told_secs
+        self._tokens = settings.REQUIRE_TOKENS
+        self.require_tokens: RequireTokens = self._tokens
+        """Which calls take a token."""
+        self._tokens_changed = False
         self._count = settings.NUM_URL_PARMS
         self._names = dict(enumerate(settings.URL_PARMS, 1))
         self._changes: dict[str, int | str] = {}
@@ -62,6 +72,8 @@ class RuntimeSettings:
 
         A change that no longer goes with `.env` is left out with a warning, not forgotten.
         """
+        tokens = await self._store.setting(TOKENS_KEY)
+        self._require(None if tokens is None else _required(tokens))
         kept = await self._store.setting(STORE_KEY)
         if kept is None:
             return
@@ -73,23 +85,43 @@ class RuntimeSettings:
             log.warning("run-time settings are as in .env, because the stored change does not go with it: %s", error)
 
     async def change(self, changes: Mapping[str, int | str | None]) -> None:
-        """Changes the named settings, all or none; None goes back to `.env`.
-        Raises BadChange with the field, or StoreUnavailable."""
+        """Changes the named settings; None goes back to `.env`. All are checked before any is kept. When it returns,
+        tokens are required everywhere that they are to be. Raises BadChange with the field, or StoreUnavailable."""
         async with self._changing:
-            for name in changes:
+            others = {name: value for name, value in changes.items() if name != TOKENS}
+            for name in others:
                 if name != COUNT:
                     _number(name)
-            merged = {**self._changes, **changes}
+            merged = {**self._changes, **others}
             kept = {name: value for name, value in merged.items() if value is not None}
             names = self._resolve(kept)
-            await self._store.put_setting(STORE_KEY, msgspec.json.encode(kept).decode() if kept else None)
-            self._changes = kept
-            self.url_parameters = names
+            tokens = _checked_tokens(changes.get(TOKENS))
+            if others:
+                await self._store.put_setting(STORE_KEY, msgspec.json.encode(kept).decode() if kept else None)
+                self._changes = kept
+                self.url_parameters = names
+            if TOKENS in changes:
+                await self._change_tokens(tokens)
         log.info("run-time settings changed: %s", ", ".join(f"{name}={value!r}" for name, value in changes.items()))
 
+    async def _change_tokens(self, wanted: RequireTokens | None) -> None:
+        before = self.require_tokens
+        await self._store.put_setting(TOKENS_KEY, wanted)
+        self._require(wanted)
+        if _strictness(self.require_tokens) > _strictness(before):
+            await asyncio.sleep(self._told_secs)
+
+    def _require(self, changed: RequireTokens | None) -> None:
+        self.require_tokens = self._tokens if changed is None else changed
+        self._tokens_changed = changed is not None
+
     def view(self) -> list[RuntimeSetting]:
-        """The count, then every name that is in use or changed, in order."""
-        shown = [self._shown(COUNT, self._count)]
+        """Which calls take a token, then the count, then every name that is in use or changed, in order."""
+        source = "control plane" if self._tokens_changed else ".env"
+        shown = [
+            RuntimeSetting(TOKENS, self.require_tokens, self._tokens, source),
+            self._shown(COUNT, self._count),
+        ]
         for number in range(1, MAX_URL_PARMS + 1):
             name = f"URL_PARM{number}"
             if number <= len(self.url_parameters) or name in self._changes:
@@ -117,10 +149,27 @@ class RuntimeSettings:
             raise BadChange(next(twice, COUNT), str(error)) from error
 
 
+def _checked_tokens(value: int | str | None) -> RequireTokens | None:
+    if value is not None and value not in get_args(RequireTokens):
+        raise BadChange(TOKENS, f"must be one of {', '.join(get_args(RequireTokens))}")
+    return None if value is None else _required(str(value))
+
+
+def _required(kept: str) -> RequireTokens:
+    """What is kept; whatever it is not meant to be, is the strictest."""
+    return next((known for known in get_args(RequireTokens) if known == kept), "all")
+
+
+def _strictness(required: RequireTokens) -> int:
+    return get_args(RequireTokens).index(required)
+
+
 def _number(name: str) -> int:
     match = _NAME.fullmatch(name)
     if match is None:
-        raise BadChange(name, f"is no run-time setting; these are {COUNT} and URL_PARM1 to URL_PARM{MAX_URL_PARMS}")
+        raise BadChange(
+            name, f"is no run-time setting; these are {TOKENS}, {COUNT} and URL_PARM1 to URL_PARM{MAX_URL_PARMS}"
+        )
     return int(match[1])
 
 

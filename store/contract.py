@@ -42,6 +42,8 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True):
     """Unix time at which it was registered; 0 when that is not known."""
     key: str = ""
     """SHA-256 of its key to the control plane, in hexadecimal; empty: it has none. The key itself is nowhere."""
+    token_keys: str = ""
+    """The keys that its tokens are made with, sealed; empty: it has none."""
 
 
 class TenantChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +53,7 @@ class TenantChange(msgspec.Struct, frozen=True, kw_only=True):
     plan: str | None = None
     status: Status | None = None
     key: str | None = None
+    token_keys: str | None = None
 
 
 UPLOADED: Final = "upload"

@@ -12,7 +12,7 @@ from typing import Final
 
 from store.contract import StoreUnavailable
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Of the schema, kept in the file as `user_version`."""
 
 BUSY_SECS: Final = 5.0
@@ -27,10 +27,13 @@ ALTER TABLE tenant ADD COLUMN key TEXT NOT NULL DEFAULT '';
 CREATE UNIQUE INDEX tenant_folded ON tenant (folded) WHERE folded != '';
 """
 
+_TENANTS_OF_VERSION_3: Final = "ALTER TABLE tenant ADD COLUMN token_keys TEXT NOT NULL DEFAULT '';"
+
 _SCHEMA: Final = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE tenant (uuid TEXT PRIMARY KEY, status TEXT NOT NULL);
 {_TENANTS_OF_VERSION_2}
+{_TENANTS_OF_VERSION_3}
 CREATE TABLE bundle (digest TEXT PRIMARY KEY, kept INTEGER NOT NULL, data BLOB NOT NULL);
 CREATE INDEX bundle_kept ON bundle (kept);
 CREATE TABLE module (
@@ -45,12 +48,15 @@ PRAGMA user_version = {VERSION};
 COMMIT;
 """
 
-_FROM_1: Final = f"""
-BEGIN IMMEDIATE;
-{_TENANTS_OF_VERSION_2}
-PRAGMA user_version = {VERSION};
-COMMIT;
-"""
+_UPDATES: Final = (_TENANTS_OF_VERSION_2, _TENANTS_OF_VERSION_3)
+"""From each version of the schema to the next, the first from 1."""
+
+
+def _update(version: int) -> str:
+    """What brings a file of this version up to date, in one step; the whole schema for an empty one."""
+    if not version:
+        return _SCHEMA
+    return "\n".join(("BEGIN IMMEDIATE;", *_UPDATES[version - 1 :], f"PRAGMA user_version = {VERSION};", "COMMIT;"))
 
 
 class SqliteFile:
@@ -170,7 +176,7 @@ class SqliteFile:
                     "update Plugbay or choose another DATA_DIR"
                 )
             if version < VERSION:
-                connection.executescript(_FROM_1 if version else _SCHEMA)
+                connection.executescript(_update(version))
         except BaseException:
             connection.close()
             raise

@@ -9,7 +9,7 @@ from typing import Any, Final
 from store.contract import Conflict, Status, Tenant, TenantChange
 from store.tenant_search import beginning_with, folded
 
-_SELECT: Final = "SELECT uuid, name, plan, status, created, key FROM tenant"
+_SELECT: Final = "SELECT uuid, name, plan, status, created, key, token_keys FROM tenant"
 
 
 def find(connection: sqlite3.Connection, uuid: str) -> Tenant | None:
@@ -39,7 +39,8 @@ def add(connection: sqlite3.Connection, tenant: Tenant) -> None:
     """Registers a tenant. Raises Conflict."""
     try:
         connection.execute(
-            "INSERT INTO tenant (uuid, name, folded, plan, status, created, key) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO tenant (uuid, name, folded, plan, status, created, key, token_keys)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 tenant.uuid,
                 tenant.name,
@@ -48,6 +49,7 @@ def add(connection: sqlite3.Connection, tenant: Tenant) -> None:
                 tenant.status.value,
                 tenant.created,
                 tenant.key,
+                tenant.token_keys,
             ),
         )
     except sqlite3.IntegrityError as error:
@@ -63,8 +65,8 @@ def change(connection: sqlite3.Connection, uuid: str, wanted: TenantChange) -> T
     try:
         connection.execute(
             "UPDATE tenant SET name = coalesce(?, name), folded = coalesce(?, folded), plan = coalesce(?, plan),"
-            " status = coalesce(?, status), key = coalesce(?, key) WHERE uuid = ?",
-            (wanted.name, name, wanted.plan, status, wanted.key, uuid),
+            " status = coalesce(?, status), key = coalesce(?, key), token_keys = coalesce(?, token_keys) WHERE uuid = ?",
+            (wanted.name, name, wanted.plan, status, wanted.key, wanted.token_keys, uuid),
         )
     except sqlite3.IntegrityError as error:
         raise Conflict(f"another tenant is called {wanted.name}") from error
@@ -78,6 +80,6 @@ def remove(connection: sqlite3.Connection, uuid: str) -> bool:
 
 def _tenants(rows: Iterable[tuple[Any, ...]]) -> list[Tenant]:
     return [
-        Tenant(uuid=uuid, name=name, plan=plan, status=Status(status), created=created, key=key)
-        for uuid, name, plan, status, created, key in rows
+        Tenant(uuid=uuid, name=name, plan=plan, status=Status(status), created=created, key=key, token_keys=token_keys)
+        for uuid, name, plan, status, created, key, token_keys in rows
     ]

@@ -174,7 +174,13 @@ async def _put(store: Store, batch: list[Module]) -> None:
 
 
 async def _put_tenant(store: Store, tenant: Tenant) -> None:
-    change = TenantChange(name=tenant.name or None, plan=tenant.plan, status=tenant.status, key=tenant.key or None)
+    change = TenantChange(
+        name=tenant.name or None,
+        plan=tenant.plan,
+        status=tenant.status,
+        key=tenant.key or None,
+        token_keys=tenant.token_keys or None,
+    )
     try:
         if await store.change_tenant(tenant.uuid, change) is None:
             await store.add_tenant(tenant)

@@ -16,8 +16,8 @@ def refused(error: RedisError) -> Unfit | None:
     return Unfit(f"REDIS_URL: Redis refuses this user: {error}") if str(error).startswith(_HOPELESS) else None
 
 
-async def check(connection: Connection) -> None:
-    """Raises Unfit when this Redis is too old, or may throw away what it holds."""
+async def check(connection: Connection) -> str:
+    """The id of this run of Redis. Raises Unfit when it is too old, or may throw away what it holds."""
     info: bytes = await connection.ask("INFO")
     facts = dict(line.split(":", 1) for line in info.decode("utf-8", "replace").splitlines() if ":" in line)
     version = facts.get("redis_version", "unknown")
@@ -30,3 +30,4 @@ async def check(connection: Connection) -> None:
             f"Redis may throw calls away: its maxmemory-policy is {policy}. Set `maxmemory-policy noeviction` in "
             "redis.conf, or run: redis-cli CONFIG SET maxmemory-policy noeviction"
         )
+    return facts.get("run_id", "")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from calls.broker import Answer, Refused
 from calls.call import Call, Outcome, Reply
@@ -34,6 +35,8 @@ class RedisBroker:
         self.pools = RedisPools(self._hosts, self._link)
         """The pools of all hosts. See calls.pools.PoolControl."""
         self._closed = False
+        self.on_join: list[Callable[[], None]] = []
+        """Called whenever there is a new connection."""
 
     async def open(self) -> None:
         """Connects. A Redis that is away is waited for in the background. Raises Unfit."""
@@ -47,6 +50,15 @@ class RedisBroker:
     def problem(self) -> str | None:
         """Why a call would be refused now; None when it would be taken."""
         return self._link.problem or self._hosts.problem
+
+    @property
+    def run_id(self) -> str:
+        """Which run of Redis the connection leads to; empty while it is away."""
+        return self._link.run_id
+
+    async def together(self, *commands: tuple[str | int | bytes, ...]) -> list[Any]:
+        """See Link. For what else a gateway keeps in Redis."""
+        return await self._link.together(*commands)
 
     def submit(self, call: Call, answer: Answer) -> None:
         """See Broker."""
@@ -86,6 +98,8 @@ class RedisBroker:
 
     def joined(self) -> None:
         """See Member."""
+        for told in self.on_join:
+            told()
 
     def left(self, why: str) -> None:
         """See Member."""

@@ -1,6 +1,6 @@
 """Names in Redis, and the times that both ends must agree on. An access list needs no more than this:
 keys `plugbay:calls:*` and `plugbay:replies:*`, channels `plugbay:hosts` and `plugbay:gateways`, commands
-`hello info rpush pexpire blmpop publish subscribe`.
+`hello info rpush pexpire blmpop publish subscribe`. A gateway keeps used tokens in Redis too: see `tokens/redis.py`.
 
 Keys hold an incarnation (32 hexadecimal digits), never a name that somebody chose, so none can collide.
 """

@@ -58,6 +58,8 @@ class Link:
         self._member = member
         self.incarnation = ""
         """Empty while Redis is away."""
+        self.run_id = ""
+        """Which run of Redis the connection leads to; empty while it is away."""
         self.ticks = 0
         self._away = "not connected yet"
         self._unfit: fitness.Unfit | None = None
@@ -132,11 +134,12 @@ class Link:
         async with contextlib.AsyncExitStack() as opened, asyncio.timeout(_CONNECT_SECS):
             writer = await Connection.open(self._address, self._heard, self._break)
             opened.push_async_callback(writer.close)
-            await fitness.check(writer)
+            run_id = await fitness.check(writer)
             await writer.ask("SUBSCRIBE", self._side.listens)
             reader = await Connection.open(self._address, self._heard, self._break)
             opened.pop_all()
         self._writer, self._reader = writer, reader
+        self.run_id = run_id
         self.incarnation = secrets.token_hex(16)
         self._unfit = self._owed_since = None
         log.info("redis %s: connected as %s", self._address, self.incarnation)
@@ -167,7 +170,7 @@ class Link:
         self._writer = self._reader = None
         self._outbox.clear()
         self._member.left("the connection to Redis was lost")
-        self.incarnation = ""
+        self.incarnation = self.run_id = ""
         await asyncio.gather(*closing)
 
     def _break(self, why: str) -> None:
@@ -214,6 +217,29 @@ class Link:
             log.error("redis %s: messages are refused: %s", self._address, answer)
             for refused in refusals:
                 refused(str(answer))
+
+    async def together(self, *commands: tuple[str | int | bytes, ...]) -> list[Any]:
+        """The answers to commands that are executed in this order, among those of others; what Redis refuses is
+        answered with a RedisError. Raises ConnectionError when Redis is away, or goes before it has answered."""
+        problem = self.problem
+        if self._writer is None or problem is not None:
+            raise ConnectionResetError(problem or self._away)
+        answers: list[Any] = []
+        complete: asyncio.Future[None] = self._loop.create_future()
+
+        def last(answer: Any) -> None:
+            answers.append(answer)
+            if not complete.done():
+                complete.set_result(None)
+
+        for command in commands[:-1]:
+            self._writer.send(*command, then=answers.append)
+        self._writer.send(*commands[-1], then=last)
+        await complete
+        for answer in answers:
+            if isinstance(answer, ConnectionError):
+                raise answer
+        return answers
 
     # Receiving.
 

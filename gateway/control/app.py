@@ -16,6 +16,7 @@ from gateway.control import (
     pools,
     run_time,
     tenants,
+    token_keys,
     uploads,
 )
 from gateway.control.answer import Answer
@@ -58,7 +59,14 @@ def routes_alone() -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     errors.install(app)
-    for router in (modules.router, tenants.router, pools.router, run_time.router, call_logs.router):
+    for router in (
+        modules.router,
+        tenants.router,
+        token_keys.router,
+        pools.router,
+        run_time.router,
+        call_logs.router,
+    ):
         app.include_router(router, prefix="/api", responses=_PROBLEMS, max_body_size=MAX_BODY)
     app.include_router(uploads.router, prefix="/api", responses=_PROBLEMS)  # its bodies have a bound of their own
     app.include_router(health.router)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from settings import MAX_URL_PARMS
+from settings import MAX_URL_PARMS, RequireTokens
 
 MAX_PAGE = 500
 
@@ -206,13 +206,15 @@ class RuntimeSettings(Shown):
 
 
 class SettingsChange(Given):
-    """Settings to change, all or none; null goes back to `.env`. `URL_PARM<n>` names the n-th URL parameter."""
+    """Settings to change, all or none; null goes back to `.env`. `URL_PARM<n>` names the n-th URL parameter. Once a
+    change that has more calls take tokens is answered, no gateway serves one of them without."""
 
     model_config = ConfigDict(
         extra="allow", json_schema_extra={"examples": [{"NUM_URL_PARMS": 12, "URL_PARM1": "city", "URL_PARM2": None}]}
     )
     __pydantic_extra__: dict[str, str | None] = Field(init=False)
 
+    REQUIRE_TOKENS: RequireTokens | None = Field(None, description="Which calls take a token")
     NUM_URL_PARMS: int | None = Field(None, ge=0, le=MAX_URL_PARMS, description="URL parameters a call may have")
 
 

@@ -16,6 +16,7 @@ from gateway.control.keys import Principal
 from gateway.logs import CallLogs
 from gateway.metrics import Metrics
 from gateway.runtime_settings import RuntimeSettings
+from gateway.token_keys import TokenKeys
 from settings import Settings
 from store.contract import Tenant, TenantChange
 
@@ -66,6 +67,7 @@ class Services:
     logs: CallLogs
     metrics: Metrics
     runtime: RuntimeSettings
+    token_keys: TokenKeys
     ready: Callable[[], str | None]
     """None when a call would be served now, else what is not ready."""
 

@@ -19,6 +19,6 @@ tcp-keepalive 30
 client-output-buffer-limit normal 64mb 0 0
 client-output-buffer-limit pubsub 32mb 8mb 60
 user default off
-user gateway on #$(digest "$REDIS_GATEWAY_PASSWORD") resetchannels &plugbay:gateways &plugbay:hosts %W~plugbay:calls:* ~plugbay:replies:* -@all +hello +info +rpush +pexpire +blmpop +publish +subscribe
+user gateway on #$(digest "$REDIS_GATEWAY_PASSWORD") resetchannels &plugbay:gateways &plugbay:hosts %W~plugbay:calls:* ~plugbay:replies:* -@all +hello +info +rpush +pexpire +blmpop +publish +subscribe (~plugbay:tokens:* +set +get) (+time)
 user host on #$(digest "$REDIS_HOST_PASSWORD") resetchannels &plugbay:gateways &plugbay:hosts %W~plugbay:replies:* ~plugbay:calls:* -@all +hello +info +rpush +pexpire +blmpop +publish +subscribe
 END

@@ -59,7 +59,7 @@ def read_head(document: Document) -> Head:
     return msgspec.convert(document, Head)
 
 
-TENANT_FIELDS: Final = ("name", "folded", "plan", "status", "created", "key")
+TENANT_FIELDS: Final = ("name", "folded", "plan", "status", "created", "key", "token_keys")
 """What is kept of a tenant besides its UUID. `folded` is missing where there is no name, for its index is unique."""
 
 

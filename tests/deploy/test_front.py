@@ -22,6 +22,7 @@ from deploy.process import Broken
 from gateway.journal import Journal
 from store.sqlite import SqliteStore
 from tests.gateway.control_server import TwoPools, settings
+from tokens.memory import MemoryLedger
 
 SECRET = "a-secret-of-the-tests"
 
@@ -56,6 +57,7 @@ async def front(tmp_path: Path) -> AsyncIterator[Front]:
         Parts(
             store=store,
             broker=InProcessBroker(10, 10, 1000),
+            ledger=MemoryLedger(30),
             pools=TwoPools(),
             journal=journal,
             inspect=_inspect,

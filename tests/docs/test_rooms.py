@@ -9,8 +9,8 @@ from pathlib import Path
 from tests.docs.markdown import ARCHITECTURE, ROOT, code, table
 
 IMPORTS: dict[str, set[str]] = {
-    "gateway": {"calls", "catalogue", "settings", "store"},
-    "gateway/control": {"calls", "catalogue", "gateway", "settings", "store"},
+    "gateway": {"calls", "catalogue", "plugbay_client", "settings", "store", "tokens"},
+    "gateway/control": {"calls", "catalogue", "gateway", "plugbay_client", "settings", "store"},
     "catalogue": {"calls", "store"},
     "calls": set(),
     "runner": {"calls", "runner/worker", "store"},
@@ -20,16 +20,22 @@ IMPORTS: dict[str, set[str]] = {
     "vyperlogix": {"expose"},
     "tokens": {"plugbay_client"},
     "plugbay_client": set(),
-    "cli": {"catalogue", "settings", "store"},
+    "cli": {"catalogue", "plugbay_client", "settings", "store"},
     "deploy": {
         *("calls", "catalogue", "gateway", "gateway/control"),
-        *("plans", "runner", "runner/worker", "settings", "store"),
+        *("plans", "runner", "runner/worker", "settings", "store", "tokens"),
     },
-    "embedded": {"calls", "catalogue", "deploy", "gateway", "plans", "runner", "runner/worker", "settings", "store"},
+    "embedded": {
+        *("calls", "catalogue", "deploy", "gateway", "plans"),
+        *("runner", "runner/worker", "settings", "store", "tokens"),
+    },
     "plans": {"settings"},
     "settings": set(),
 }
-KINDS = {"calls.inprocess", "calls.redis", "runner.docker", "runner.process", "store.mongo", "store.sqlite"}
+KINDS = {
+    *("calls.inprocess", "calls.redis", "runner.docker", "runner.process"),
+    *("store.mongo", "store.sqlite", "tokens.memory", "tokens.redis"),
+}
 """Modules that only a room which wires may name."""
 FILES = {"plans", "settings"}
 """Rooms that are one file each."""

@@ -33,12 +33,14 @@ from gateway.control.services import Services
 from gateway.logs import CallLogs
 from gateway.metrics import Metrics
 from gateway.runtime_settings import RuntimeSettings
+from gateway.token_keys import TokenKeys
 from settings import Settings
 from store.sqlite import SqliteStore
 
 ADMIN = "4a1bf01e-0693-48c5-a52b-fc275205c1d8"
 TENANT = "11111111-2222-4333-8444-555555555555"
 KEY = "kanarienvogel-0123456789"
+SECRETS_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"
 AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
 
 
@@ -255,6 +257,7 @@ async def serving(folder: Path) -> AsyncIterator[Plane]:
         logs=CallLogs(max_bytes=64 * 1024),
         metrics=Metrics(lambda: 5, lambda: 6),
         runtime=runtime,
+        token_keys=TokenKeys(ADMIN, SECRETS_KEY, store),
         ready=lambda: plane.missing,
     )
     listener = socket.create_server(("127.0.0.1", 0))

@@ -19,8 +19,9 @@ from gateway.control.services import Services
 from gateway.logs import CallLogs
 from gateway.metrics import Metrics
 from gateway.runtime_settings import RuntimeSettings
+from gateway.token_keys import TokenKeys
 from tests.catalogue.conftest import Installation
-from tests.gateway.control_server import AUTHORIZED, Server, TwoPools, settings
+from tests.gateway.control_server import ADMIN, AUTHORIZED, SECRETS_KEY, Server, TwoPools, settings
 
 
 @dataclass
@@ -64,6 +65,7 @@ async def serving(folder: Path, importer: subprocess.Popen[bytes]) -> AsyncItera
         logs=CallLogs(max_bytes=64 * 1024),
         metrics=Metrics(lambda: 0, lambda: 0),
         runtime=runtime,
+        token_keys=TokenKeys(ADMIN, SECRETS_KEY, installation.store),
         ready=lambda: None,
     )
     listener = socket.create_server(("127.0.0.1", 0))

@@ -225,6 +225,7 @@ def by_name(answer: Any) -> dict[str, tuple[Any, Any, str]]:
 
 async def test_settings(plane: Plane) -> None:
     assert by_name(await plane.json("GET", "/api/settings")) == {
+        "REQUIRE_TOKENS": ("none", "none", ".env"),
         "NUM_URL_PARMS": (3, 3, ".env"),
         "URL_PARM1": ("city", "city", ".env"),
         "URL_PARM2": ("street", "street", ".env"),

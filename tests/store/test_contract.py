@@ -103,7 +103,9 @@ async def test_a_status_changes_only_for_a_tenant_that_exists(store: Store) -> N
     assert await store.tenant(ADMIN) is None
 
 
-FULL = Tenant(uuid=TENANT, name="Ada & Söhne", plan="standard", status=Status.DISABLED, created=1.5, key="ab" * 32)
+FULL = Tenant(
+    uuid=TENANT, name="Ada & Söhne", plan="standard", status=Status.DISABLED, created=1.5, key="ab" * 32, token_keys="s"
+)
 
 
 async def test_all_of_a_tenant_comes_back_as_it_was_registered(reopen: Reopen) -> None:
@@ -146,9 +148,13 @@ async def test_of_a_tenant_what_is_to_change_changes(store: Store) -> None:
 
 async def test_changes_of_a_tenant_at_the_same_moment_are_all_kept(store: Store) -> None:
     await store.add_tenant(FULL)
-    changes = [TenantChange(name="other"), TenantChange(plan="free"), TenantChange(key="0" * 64)]
+    changes = [
+        *(TenantChange(name="other"), TenantChange(plan="free")),
+        *(TenantChange(key="0" * 64), TenantChange(token_keys="sealed")),
+    ]
     await asyncio.gather(*(store.change_tenant(TENANT, change) for change in changes for _ in range(5)))
-    assert await store.tenant(TENANT) == msgspec.structs.replace(FULL, name="other", plan="free", key="0" * 64)
+    changed = msgspec.structs.replace(FULL, name="other", plan="free", key="0" * 64, token_keys="sealed")
+    assert await store.tenant(TENANT) == changed
 
 
 async def test_a_tenant_is_removed_with_its_modules(store: Store) -> None:

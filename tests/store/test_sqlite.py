@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from settings import ROOT
@@ -198,6 +199,38 @@ async def test_a_file_of_the_first_schema_is_taken_up_with_all_it_has(folder: Pa
     await store.change_tenant(TENANT, TenantChange(name="Ada"))
     with pytest.raises(Conflict):
         await store.change_tenant(ADMIN, TenantChange(name="ADA"))
+    await store.close()
+
+
+_VERSION_2 = (
+    _VERSION_1
+    + """
+ALTER TABLE tenant ADD COLUMN name TEXT NOT NULL DEFAULT '';
+ALTER TABLE tenant ADD COLUMN folded TEXT NOT NULL DEFAULT '';
+ALTER TABLE tenant ADD COLUMN plan TEXT NOT NULL DEFAULT 'free';
+ALTER TABLE tenant ADD COLUMN created REAL NOT NULL DEFAULT 0;
+ALTER TABLE tenant ADD COLUMN key TEXT NOT NULL DEFAULT '';
+CREATE UNIQUE INDEX tenant_folded ON tenant (folded) WHERE folded != '';
+UPDATE tenant SET name = 'Ada', folded = 'ada' WHERE status = 'disabled';
+PRAGMA user_version = 2;
+"""
+)
+
+
+async def test_a_file_of_the_second_schema_is_taken_up_with_all_it_has(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    with contextlib.closing(sqlite3.connect(folder / "plugbay.sqlite")) as connection:
+        connection.executescript(_VERSION_2)
+    ada = Tenant(uuid=TENANT, name="Ada", status=Status.DISABLED)
+    for _ in range(2):
+        store = SqliteStore(folder)
+        await store.open()
+        assert await store.tenants() == [ada, Tenant(uuid=ADMIN)]
+        await store.close()
+    store = SqliteStore(folder)
+    await store.open()
+    await store.change_tenant(TENANT, TenantChange(token_keys="sealed"))
+    assert await store.tenant(TENANT) == msgspec.structs.replace(ada, token_keys="sealed")
     await store.close()
 
 

@@ -1,0 +1,128 @@
+"""The keys that tokens are made with: up to two of each owner, so that one can take the place of the other.
+
+They are kept sealed, those of a tenant with the tenant and the admin's among the settings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+import msgspec
+
+from plugbay_client.token import TokenKey
+from store.contract import Tenant, TenantChange
+from store.sealing import Sealer, Unsealable
+
+MAX_KEYS: Final = 2
+"""Keys of one owner that are good at once."""
+MAX_READ: Final = 10_000
+"""Owners whose keys are kept in memory as they are read."""
+STORE_KEY: Final = "token_keys"
+"""The setting that holds the admin's."""
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """One key as it is sealed."""
+
+    id: bytes
+    secret: bytes
+    created: float
+    """Unix time."""
+
+
+class Store(Protocol):
+    """Where the keys are kept."""
+
+    async def tenant(self, uuid: str) -> Tenant | None:
+        """See store.contract.Store."""
+
+    async def change_tenant(self, uuid: str, change: TenantChange) -> Tenant | None:
+        """See store.contract.Store."""
+
+    async def setting(self, name: str) -> str | None:
+        """See store.contract.Store."""
+
+    async def put_setting(self, name: str, value: str | None) -> None:
+        """See store.contract.Store."""
+
+
+class TokenKeys:
+    """The keys of all owners."""
+
+    def __init__(self, admin: str, secrets_key: str, store: Store) -> None:
+        """`admin` is the admin's UUID. Raises ValueError when `secrets_key` is no SECRETS_KEY."""
+        self._admin = admin
+        self._sealer = Sealer(secrets_key)
+        self._store = store
+        self._admins = ""
+        self._secrets: dict[tuple[str, str], Mapping[bytes, bytes]] = {}
+        """By owner and what is sealed: another seal is other keys."""
+        self._changing = asyncio.Lock()
+
+    async def load(self) -> None:
+        """Takes up the admin's keys, as they are now. Raises StoreUnavailable."""
+        self._admins = await self._store.setting(STORE_KEY) or ""
+
+    def secrets(self, owner: str, tenant: Tenant | None) -> Mapping[bytes, bytes]:
+        """Secrets by key id, of the admin without `tenant`. Raises Unsealable."""
+        sealed = self._admins if tenant is None else tenant.token_keys
+        found = self._secrets.get((owner, sealed))
+        if found is None:
+            found = {key.id: key.secret for key in self._unsealed(owner, sealed)}
+            if len(self._secrets) >= MAX_READ:
+                self._secrets.clear()
+            self._secrets[owner, sealed] = found
+        return found
+
+    async def of(self, owner: str) -> tuple[Kept, ...]:
+        """An owner's keys, the newest last; none of a tenant that is not there. Raises Unsealable, StoreUnavailable."""
+        if owner == self._admin:
+            await self.load()
+            return self._unsealed(owner, self._admins)
+        tenant = await self._store.tenant(owner)
+        return self._unsealed(owner, tenant.token_keys) if tenant is not None else ()
+
+    async def make(self, owner: str) -> tuple[TokenKey, Kept]:
+        """Another key of an owner. When there are too many then, the oldest is good no more. Raises Unsealable,
+        StoreUnavailable."""
+        async with self._changing:
+            keys = await self.of(owner)
+            key = TokenKey.new()
+            while any(key.id == other.id for other in keys):
+                key = TokenKey.new()
+            kept = Kept(key.id, key.secret, time.time())
+            await self._keep(owner, (*keys, kept)[-MAX_KEYS:])
+        return key, kept
+
+    async def retire(self, owner: str, key_id: bytes) -> bool:
+        """Makes a key good no more; False when there is none with this id. Raises Unsealable, StoreUnavailable."""
+        async with self._changing:
+            keys = await self.of(owner)
+            left = tuple(key for key in keys if key.id != key_id)
+            if left == keys:
+                return False
+            await self._keep(owner, left)
+        return True
+
+    async def _keep(self, owner: str, keys: tuple[Kept, ...]) -> None:
+        sealed = self._sealer.seal(_what(owner), msgspec.msgpack.encode(keys)) if keys else ""
+        if owner == self._admin:
+            await self._store.put_setting(STORE_KEY, sealed or None)
+            self._admins = sealed
+        else:
+            await self._store.change_tenant(owner, TenantChange(token_keys=sealed))
+
+    def _unsealed(self, owner: str, sealed: str) -> tuple[Kept, ...]:
+        if not sealed:
+            return ()
+        try:
+            return msgspec.msgpack.decode(self._sealer.read(_what(owner), sealed), type=tuple[Kept, ...])
+        except msgspec.DecodeError as error:
+            raise Unsealable(f"{_what(owner)}: what is kept is of another version") from error
+
+
+def _what(owner: str) -> str:
+    return f"token keys of {owner}"
