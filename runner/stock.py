@@ -42,9 +42,9 @@ class Stock:
         return len(self._runners)
 
     @property
-    def ready(self) -> bool:
-        """At least one can be taken."""
-        return any(runner.ready for runner in self._runners)
+    def ready(self) -> int:
+        """How many can be taken."""
+        return sum(runner.ready for runner in self._runners)
 
     def fill(self) -> None:
         """Starts what is missing, one after another, in the background."""

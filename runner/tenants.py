@@ -119,7 +119,7 @@ class TenantPools:
 
     def has_room(self) -> bool:
         """Whether one more runner of a tenant is within the bound, or a prewarmed one can become it."""
-        return self._stock.ready or self._has_room()
+        return self._stock.ready > 0 or self._has_room()
 
     def take(self, owner: str, limits: Limits) -> Runner | None:
         """A prewarmed runner for the tenant to bind; None: start one. Raises LaunchFailed when that is not allowed."""
@@ -146,7 +146,8 @@ class TenantPools:
         """Runners there will be once every pool has its first, and `more` pools likewise: who waits for one is
         given a prewarmed one while there is any."""
         waiting = sum(not pool.runners for pool in self._pools.values()) + more
-        return sum(pool.runners for pool in self._pools.values()) + max(waiting, len(self._stock))
+        running = sum(pool.runners for pool in self._pools.values())
+        return running + waiting + len(self._stock) - min(waiting, self._stock.ready)
 
     def accept(self, job: Job) -> None:
         """Takes one call of a tenant; it is answered whatever happens."""

@@ -129,7 +129,7 @@ async def test_a_tenant_too_many_is_refused_while_all_others_are_busy(bench: Ben
 
 @pytest.mark.parametrize("tenant_limits", [tenants(prewarmed=2, max_runners=3)])
 async def test_however_many_tenants_call_at_once_there_are_no_more_runners_than_may_be(bench: Bench) -> None:
-    await until(lambda: len(bench.host.pools()[1].runners) == 2)
+    await until(lambda: [runner.state for runner in bench.host.pools()[1].runners] == ["prewarmed"] * 2)
     answers = [bench.start("who", "run", owner=f"{number:08}-0000-4000-8000-000000000000") for number in range(10)]
     outcomes = Counter([(await answer).outcome for answer in answers])
     assert outcomes == {Outcome.VALUE: 3, Outcome.UNAVAILABLE: 7}
