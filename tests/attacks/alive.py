@@ -27,7 +27,9 @@ PACE_SECS = 0.02
 ADMIN = {"Authorization": f"Bearer {ADMIN_KEY}"}
 PING = "/rest/services/ping/ping/"
 
-_NAMES = {"plugbay-zygote", "plugbay-worker", "header reader"}
+RUNNER_FDS = 2
+"""Descriptors of the platform for one runner, besides that of its process."""
+_NAMES = {"plugbay-zygote", "plugbay-worker", "header reader", "bwrap"}
 _HEADER_READER = str(ROOT / "catalogue" / "header_process.py")
 
 
@@ -91,6 +93,14 @@ class Attacker:
         pool: dict[str, Any] = self.api("GET", "/pools").json()["pools"][0]
         return pool
 
+    @property
+    def prewarmed(self) -> bool:
+        """Whether all runners are there that wait for tenants, and nothing is being started."""
+        pools = {pool["name"]: pool for pool in self.api("GET", "/pools").json()["pools"]}
+        states = [runner["state"] for pool in pools.values() for runner in pool["runners"]]
+        stock = pools["prewarmed"]
+        return len(stock["runners"]) == stock["size"] and set(states) <= {"prewarmed", "bound"}
+
     def log(self, call: str) -> list[dict[str, Any]]:
         """What the platform kept of a call's output, which may hold tracebacks."""
         answer = self.client.get(f"{self.url}/api/logs?call={call}", headers=ADMIN)
@@ -104,22 +114,24 @@ class Footprint:
 
     rss: int
     fds: int
-    """Without one for each process below."""
+    """Without one for each process below, and without those of runners."""
     threads: int
     strangers: tuple[str, ...]
-    """Processes that are neither zygotes nor workers the pool knows of."""
+    """Processes that are neither sandboxes nor zygotes nor workers that a pool knows of."""
 
     @staticmethod
     def of(attacker: Attacker) -> Footprint:
         """Now."""
         main, *others = attacker.server.processes()
         names = Counter(_name(process) for process in others)
-        known = sum(runner["workers"] for runner in attacker.pool()["runners"])
+        pools = attacker.api("GET", "/pools").json()["pools"]
+        runners = [runner for pool in pools for runner in pool["runners"]]
+        known = sum(runner["workers"] for runner in runners)
         strangers = [name for name in names.elements() if name not in _NAMES]
         strangers += ["a worker too many"] * (names["plugbay-worker"] - known)
         return Footprint(
             rss=main.memory_info().rss,
-            fds=main.num_fds() - len(others),
+            fds=main.num_fds() - len(others) - RUNNER_FDS * len(runners),
             threads=main.num_threads(),
             strangers=tuple(strangers),
         )
@@ -191,6 +203,7 @@ def surviving(server: Embedded) -> Iterator[Attacker]:
     that end the runner they share with the neighbour."""
     attacker = Attacker(server)
     with attacker.client:
+        eventually(lambda: attacker.prewarmed)
         before = Footprint.of(attacker)
         failures = len(gateway_failures(server))
         attacker.pings.start()
