@@ -5,6 +5,7 @@ set -eu
 umask 077  # PROXY_SECRET stands in the file
 
 CONF=/tmp/nginx.conf
+GONE_SECS=10
 
 addresses() { getent ahostsv4 gateway 2>/dev/null | cut -d ' ' -f 1 | sort -u; }
 
@@ -37,12 +38,22 @@ nginx -e stderr -c "$CONF" -g 'daemon off;' &
 server=$!
 trap 'kill -QUIT $server' TERM QUIT INT
 
+# A gateway that comes is taken in at once. One that is gone may just be restarting, and harms nobody meanwhile: each
+# reading of the file closes connections that clients keep.
+gone=0
 while kill -0 $server 2>/dev/null; do
     # A signal ends the sleep.
     sleep 1 &
     wait $! || true
     now=$(addresses || true)
-    if [ -n "$now" ] && [ "$now" != "$known" ]; then
+    if [ -z "$now" ] || [ "$now" = "$known" ]; then
+        gone=0
+        continue
+    fi
+    gone=$((gone + 1))
+    for address in $now; do printf '%s\n' "$known" | grep -qxF "$address" || gone=$GONE_SECS; done
+    if [ "$gone" -ge "$GONE_SECS" ]; then
+        gone=0
         known=$now
         write "$known"
         kill -HUP $server
