@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 from urllib.parse import unquote, urlsplit
@@ -95,6 +95,12 @@ class Connection(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._expected.append(then)
             self._transport.write(hiredis.pack_command(cast(Any, command)))
+
+    def send_all(self, commands: Sequence[tuple[str | int | bytes, ...]], then: Callable[[Any], None]) -> None:
+        """Sends commands in one piece; `then` is given the answer to each, in order. Without effect when closed."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._expected.extend([then] * len(commands))
+            self._transport.write(b"".join([hiredis.pack_command(cast(Any, command)) for command in commands]))
 
     async def ask(self, *command: str | int | bytes) -> Any:
         """The answer to a command. Raises RedisError, or ConnectionError when the connection ends before it."""

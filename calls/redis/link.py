@@ -227,14 +227,12 @@ class Link:
         answers: list[Any] = []
         complete: asyncio.Future[None] = self._loop.create_future()
 
-        def last(answer: Any) -> None:
+        def deliver(answer: Any) -> None:
             answers.append(answer)
-            if not complete.done():
+            if len(answers) == len(commands) and not complete.done():
                 complete.set_result(None)
 
-        for command in commands[:-1]:
-            self._writer.send(*command, then=answers.append)
-        self._writer.send(*commands[-1], then=last)
+        self._writer.send_all(commands, deliver)
         await complete
         for answer in answers:
             if isinstance(answer, ConnectionError):
