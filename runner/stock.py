@@ -19,6 +19,9 @@ log = logging.getLogger("plugbay.runner")
 
 _RETRY_SECS: Final = 5.0
 """Seconds before another try when a runner could not be started."""
+_SETTLE_SECS: Final = 0.1
+"""Seconds before another takes the place of one that was taken: its taker waits for a first answer, and starting
+a container would compete with that."""
 
 
 class Stock:
@@ -70,7 +73,7 @@ class Stock:
         for runner in self._runners:
             if runner.ready:
                 self._runners.remove(runner)
-                asyncio.get_running_loop().call_soon(self.fill)
+                asyncio.get_running_loop().call_later(_SETTLE_SECS, self.fill)
                 return runner
         return None
 
