@@ -12,6 +12,8 @@ from typing import Final, Protocol
 
 import msgspec
 
+from store.usage import UsageStore
+
 
 class StoreUnavailable(Exception):
     """The store cannot be reached or written now; nothing was changed. Callers answer 503."""
@@ -87,8 +89,38 @@ class ModuleSet(msgspec.Struct, frozen=True, kw_only=True):
     """Sorted by name."""
 
 
+class SealedVariables(msgspec.Struct, frozen=True):
+    """Environment variables of one tenant's functions; `store.variables` reads them."""
+
+    revision: int = 0
+    """Grows with every change; 0: it never had any."""
+    sealed: str = ""
+    """Empty: it has none."""
+
+
+class VariableStore(Protocol):
+    """The part of a store that keeps variables; removing a tenant forgets its own."""
+
+    async def get(self, owner: str) -> SealedVariables:
+        """The tenant's."""
+
+    async def owners(self) -> list[str]:
+        """UUIDs of the tenants that have some."""
+
+    async def put(self, owner: str, sealed: str, revision: int) -> SealedVariables:
+        """Keeps these in place of those at `revision`. Raises Conflict when it is not at that revision."""
+
+
 class Store(Protocol):
     """What every kind of store promises; `tests/store/test_contract.py` proves it."""
+
+    @property
+    def variables(self) -> VariableStore:
+        """Environment variables of tenants."""
+
+    @property
+    def usage(self) -> UsageStore:
+        """What tenants use."""
 
     async def open(self) -> None:
         """Creates what is missing. Raises StoreUnavailable with the reason and the fix."""
@@ -114,8 +146,9 @@ class Store(Protocol):
         when the name is another's."""
 
     async def remove_tenant(self, uuid: str) -> bool:
-        """Forgets a tenant and all its modules; False when there is neither. Modules that somebody puts at
-        the same moment may stay: who puts modules of a tenant looks afterwards whether there still is one."""
+        """Forgets a tenant and all its modules, variables and usage; False when there is neither it nor a module.
+        Modules and variables that somebody puts at the same moment may stay: who puts some looks afterwards
+        whether there still is a tenant."""
 
     async def owners(self) -> list[str]:
         """UUIDs that own at least one module."""

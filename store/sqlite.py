@@ -18,6 +18,7 @@ from calls import bundle as bundles
 from store import sqlite_tenants as tenants
 from store.contract import Conflict, Module, ModuleSet, StoreUnavailable, Tenant, TenantChange
 from store.sqlite_file import SqliteFile
+from store.sqlite_variables import SqliteUsage, SqliteVariables, forget
 
 _T = TypeVar("_T")
 
@@ -43,6 +44,8 @@ class SqliteStore:
         self._file = SqliteFile(folder)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._closed = False
+        self.variables = SqliteVariables(self._step)
+        self.usage = SqliteUsage(self._step)
         self._tenants: dict[str, Tenant] = {}
         """All of them, as the file has them: nobody else changes it."""
 
@@ -83,7 +86,7 @@ class SqliteStore:
         return await self._change_tenant(uuid, lambda connection: tenants.change(connection, uuid, change))
 
     async def remove_tenant(self, uuid: str) -> bool:
-        """Forgets a tenant and all its modules, in one step; False when there is neither."""
+        """Forgets a tenant and all that is its own, in one step; False when there is neither it nor a module."""
         return await self._change_tenant(uuid, lambda connection: _remove_tenant(connection, uuid))
 
     async def owners(self) -> list[str]:
@@ -216,6 +219,7 @@ def _change_modules(
 def _remove_tenant(connection: sqlite3.Connection, uuid: str) -> bool:
     names = {module.name for module in _read_modules(connection, uuid).modules}
     _change_modules(connection, uuid, [], names)
+    forget(connection, uuid)
     return tenants.remove(connection, uuid) or bool(names)
 
 

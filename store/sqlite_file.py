@@ -12,7 +12,7 @@ from typing import Final
 
 from store.contract import StoreUnavailable
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Of the schema, kept in the file as `user_version`."""
 
 BUSY_SECS: Final = 5.0
@@ -29,11 +29,23 @@ CREATE UNIQUE INDEX tenant_folded ON tenant (folded) WHERE folded != '';
 
 _TENANTS_OF_VERSION_3: Final = "ALTER TABLE tenant ADD COLUMN token_keys TEXT NOT NULL DEFAULT '';"
 
+_NEW_IN_VERSION_4: Final = """
+CREATE TABLE variables (owner TEXT PRIMARY KEY, revision INTEGER NOT NULL, sealed TEXT NOT NULL);
+CREATE TABLE usage (
+    owner TEXT NOT NULL, day TEXT NOT NULL,
+    calls INTEGER NOT NULL, errors INTEGER NOT NULL, refused INTEGER NOT NULL, cold_starts INTEGER NOT NULL,
+    run_seconds REAL NOT NULL, bytes_in INTEGER NOT NULL, bytes_out INTEGER NOT NULL,
+    PRIMARY KEY (owner, day)
+);
+CREATE INDEX usage_day ON usage (day);
+"""
+
 _SCHEMA: Final = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE tenant (uuid TEXT PRIMARY KEY, status TEXT NOT NULL);
 {_TENANTS_OF_VERSION_2}
 {_TENANTS_OF_VERSION_3}
+{_NEW_IN_VERSION_4}
 CREATE TABLE bundle (digest TEXT PRIMARY KEY, kept INTEGER NOT NULL, data BLOB NOT NULL);
 CREATE INDEX bundle_kept ON bundle (kept);
 CREATE TABLE module (
@@ -48,7 +60,7 @@ PRAGMA user_version = {VERSION};
 COMMIT;
 """
 
-_UPDATES: Final = (_TENANTS_OF_VERSION_2, _TENANTS_OF_VERSION_3)
+_UPDATES: Final = (_TENANTS_OF_VERSION_2, _TENANTS_OF_VERSION_3, _NEW_IN_VERSION_4)
 """From each version of the schema to the next, the first from 1."""
 
 

@@ -1,7 +1,7 @@
 """Copies what a store holds into a file, and what a file holds into a store, of whichever kinds.
 
 The file is a sequence of records, each 4 bytes of length (big-endian) and one MessagePack struct: `Begin`,
-then tenants, settings, bundles and modules, a bundle before the first module that names it, then `End` with
+then tenants, their variables, settings, bundles and modules, a bundle before the first module that names it, then `End` with
 the digest of all before. It is checked as a whole before anything of it is stored.
 """
 
@@ -16,8 +16,8 @@ import msgspec
 from calls import bundle as bundles
 from store.contract import Conflict, Module, Store, Tenant, TenantChange
 
-FORMAT: Final = 2
-"""1 had of a tenant its UUID and status alone."""
+FORMAT: Final = 3
+"""1 had of a tenant its UUID and status alone, 2 no variables."""
 MAX_RECORD_BYTES: Final = 64 * 1024 * 1024
 """Bytes of one record; the largest is a bundle."""
 _BATCH: Final = 100
@@ -43,6 +43,13 @@ class TenantRecord(msgspec.Struct, frozen=True, tag=True):
     """One tenant."""
 
     tenant: Tenant
+
+
+class VariablesRecord(msgspec.Struct, frozen=True, tag=True):
+    """Variables of one tenant, sealed: to be read with the SECRETS_KEY they were made with alone."""
+
+    owner: str
+    sealed: str
 
 
 class SettingRecord(msgspec.Struct, frozen=True, tag=True):
@@ -71,7 +78,7 @@ class End(msgspec.Struct, frozen=True, tag=True):
     """SHA-256 of every byte before this record."""
 
 
-Record = Begin | TenantRecord | SettingRecord | BundleRecord | ModuleRecord | End
+Record = Begin | TenantRecord | VariablesRecord | SettingRecord | BundleRecord | ModuleRecord | End
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(Record)
@@ -104,6 +111,8 @@ async def export_store(store: Store, file: BinaryIO) -> Copied:
     for tenant in await store.tenants():
         write(TenantRecord(tenant))
         copied.tenants += 1
+    for owner in await store.variables.owners():
+        write(VariablesRecord(owner, (await store.variables.get(owner)).sealed))
     for name, value in (await store.settings()).items():
         write(SettingRecord(name, value))
         copied.settings += 1
@@ -141,6 +150,8 @@ async def import_store(store: Store, file: BinaryIO) -> Copied:
             case TenantRecord(tenant):
                 await _put_tenant(store, tenant)
                 copied.tenants += 1
+            case VariablesRecord(owner, sealed):
+                await _put_variables(store, owner, sealed)
             case SettingRecord(name, value):
                 await store.put_setting(name, value)
                 copied.settings += 1
@@ -186,6 +197,13 @@ async def _put_tenant(store: Store, tenant: Tenant) -> None:
             await store.add_tenant(tenant)
     except Conflict as error:
         raise Interfered(f"tenant {tenant.uuid}: {error}; give one of them another name") from error
+
+
+async def _put_variables(store: Store, owner: str, sealed: str) -> None:
+    try:
+        await store.variables.put(owner, sealed, (await store.variables.get(owner)).revision)
+    except Conflict as error:
+        raise Interfered(f"{error}: try again") from error
 
 
 def _records(file: BinaryIO) -> Iterator[Record]:

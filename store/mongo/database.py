@@ -81,6 +81,26 @@ class Database:
         return self.database[self._names.tenant]
 
     @property
+    def variables(self) -> AsyncCollection[Document]:
+        """One document per tenant that has, or had, variables."""
+        return self.database[f"{self._names.tenant}.variables"]
+
+    @property
+    def usage(self) -> AsyncCollection[Document]:
+        """One document per tenant and day."""
+        return self.database[f"{self._names.tenant}.usage"]
+
+    @property
+    def watched(self) -> dict[str, AsyncCollection[Document]]:
+        """Collections whose documents say when they were changed, by what they are of."""
+        return {
+            "tenant": self.tenants,
+            "modules": self.sets,
+            "setting": self.settings,
+            "variables": self.variables,
+        }
+
+    @property
     def settings(self) -> AsyncCollection[Document]:
         """One document per run-time setting that was ever set."""
         return self.database[self._names.admin]
@@ -233,8 +253,11 @@ class Database:
                 f"{found['version']}, this one knows {VERSION}): update Plugbay or choose another MONGO_DATABASE"
             )
         await self.tenants.create_index(["folded"], unique=True, sparse=True)
-        await self.tenants.create_index(["removed"], expireAfterSeconds=REMOVED_SECS)
-        for watched in (self.tenants, self.sets, self.settings):
+        for kept in (self.tenants, self.variables):
+            await kept.create_index(["removed"], expireAfterSeconds=REMOVED_SECS)
+        await self.usage.create_index(["owner", "day"])
+        await self.usage.create_index(["day"])
+        for watched in self.watched.values():
             await watched.create_index([("changed", DESCENDING), ("revision", DESCENDING)])
         # These have all that a sweep asks for, so that it reads no bundle and no report.
         await self.records.create_index(["digest", "_id"])

@@ -17,6 +17,7 @@ from store.mongo.documents import record, text
 from store.mongo.module_sets import Held, ModuleSets
 from store.mongo.sweep import Sweep
 from store.mongo.tenants import Tenants
+from store.mongo.variables import MongoUsage, MongoVariables
 from store.mongo.watch import Change, Watch, What
 
 log = logging.getLogger("plugbay.store")
@@ -47,6 +48,8 @@ class MongoStore:
         self._sweep = Sweep(self._database)
         self._watch = Watch(self._database, self._changed)
         self._tenants = Tenants(self._database, self._watch)
+        self.variables = MongoVariables(self._database, self._watch)
+        self.usage = MongoUsage(self._database)
         self._watching: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()
         self._known_sets: Cache[Held] = Cache(MODULES_KEPT_BYTES)
@@ -90,8 +93,10 @@ class MongoStore:
         return await self._tenants.change(uuid, change)
 
     async def remove_tenant(self, uuid: str) -> bool:
-        """Forgets a tenant, then its modules; False when there is neither."""
+        """Forgets a tenant, then its variables, usage and modules; False when there is neither it nor a module."""
         removed = await self._tenants.remove(uuid)
+        await self.variables.forget(uuid)
+        await self.usage.forget_owner(uuid)
         self._known_sets.drop(uuid)
         names = [module.name for module in (await self.modules(uuid)).modules]
         if names:
@@ -201,6 +206,8 @@ class MongoStore:
             self._known_sets.drop(change.key)
         elif change.what is What.TENANT:
             self._tenants.changed(document)
+        elif change.what is What.VARIABLES:
+            self.variables.changed(change.key)
         for tell in self.on_change:
             tell(change)
 

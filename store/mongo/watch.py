@@ -33,6 +33,8 @@ OVERLAP_SECS: Final = 5.0
 """How far two looks overlap: a change shows later than its time says, and clocks of two servers may differ."""
 REMEMBER_SECS: Final = 60.0
 """How long is remembered which revision was seen; longer than any request takes, and than looks overlap."""
+_SLIM: Final[Document] = {"modules": False, "sealed": False}
+"""Without the list of a set's modules, and what is sealed of a tenant's variables."""
 
 
 class What(enum.StrEnum):
@@ -41,6 +43,7 @@ class What(enum.StrEnum):
     TENANT = "tenant"
     MODULES = "modules"
     SETTING = "setting"
+    VARIABLES = "variables"
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -52,8 +55,8 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Watch:
-    """Tells `changed` of each change that was not made here, with the document but for the list of a set's
-    modules, and the database whether it answers."""
+    """Tells `changed` of each change that was not made here, with the document but for what is large in it, and
+    the database whether it answers."""
 
     def __init__(self, database: Database, changed: Callable[[Change, Document], None]) -> None:
         self._database = database
@@ -111,15 +114,10 @@ class Watch:
     async def _look(self) -> None:
         now = await self._database.time()
         since = min(self._looked or self._database.opened, now) - timedelta(seconds=OVERLAP_SECS)
-        watched = {
-            What.TENANT: self._database.tenants,
-            What.MODULES: self._database.sets,
-            What.SETTING: self._database.settings,
-        }
         with self._database.bulk():
-            for what, collection in watched.items():
-                async for document in collection.find({"changed": {"$gte": since}}, {"modules": False}):
-                    self._see(Change(what, document["_id"]), document)
+            for what, collection in self._database.watched.items():
+                async for document in collection.find({"changed": {"$gte": since}}, _SLIM):
+                    self._see(Change(What(what), document["_id"]), document)
         self._looked = now
         old = time.monotonic() - REMEMBER_SECS
         self._seen = {change: seen for change, seen in self._seen.items() if seen[1] > old}
@@ -147,7 +145,7 @@ class Watch:
     @contextlib.asynccontextmanager
     async def _alarm(self) -> AsyncIterator[Callable[[], Awaitable[None]]]:
         """Gives what waits until it is time to look."""
-        names = [one.name for one in (self._database.tenants, self._database.sets, self._database.settings)]
+        names = [one.name for one in self._database.watched.values()]
         only: list[Document] = [{"$match": {"ns.coll": {"$in": names}}}, {"$project": {"wallTime": True}}]
         try:
             stream = await self._database.database.watch(only, max_await_time_ms=int(STREAM_SECS * 1000))

@@ -230,6 +230,7 @@ async def test_a_file_of_the_second_schema_is_taken_up_with_all_it_has(folder: P
     store = SqliteStore(folder)
     await store.open()
     await store.change_tenant(TENANT, TenantChange(token_keys="sealed"))
+    assert (await store.variables.put(TENANT, "sealed", 0)).sealed == "sealed"
     assert await store.tenant(TENANT) == msgspec.structs.replace(ada, token_keys="sealed")
     await store.close()
 

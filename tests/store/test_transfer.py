@@ -54,6 +54,7 @@ async def fill(store: Store) -> None:
         Tenant(uuid=TENANT, name="Ada", plan="standard", status=Status.ELEVATED, created=1.5, key="ab")
     )
     await store.add_tenant(Tenant(uuid=ADMIN, status=Status.DISABLED))
+    await store.variables.put(TENANT, "sealed", 0)
     for text in HOSTILE:
         await store.put_setting(text, text)
     same = await kept(store, "same")
@@ -70,7 +71,9 @@ async def content(store: Store) -> list[object]:
     """All that a store holds, but for revisions."""
     sets = {owner: (await store.modules(owner)).modules for owner in await store.owners()}
     digests = sorted({module.digest for modules in sets.values() for module in modules})
-    return [await store.tenants(), await store.settings(), sets, [await store.bundle(digest) for digest in digests]]
+    held = [await store.bundle(digest) for digest in digests]
+    sealed = {owner: (await store.variables.get(owner)).sealed for owner in await store.variables.owners()}
+    return [await store.tenants(), sealed, await store.settings(), sets, held]
 
 
 async def exported(store: Store) -> io.BytesIO:
@@ -138,7 +141,7 @@ async def test_a_name_that_another_tenant_has_is_told(make: Make) -> None:
 async def test_an_empty_store_gives_an_empty_one(make: Make) -> None:
     second = await make("sqlite")
     assert await import_store(second, await exported(await make("sqlite"))) == Copied()
-    assert await content(second) == [[], {}, {}, []]
+    assert await content(second) == [[], {}, {}, {}, []]
 
 
 async def test_what_follows_in_the_same_stream_is_not_read_before_the_start(make: Make) -> None:
