@@ -6,14 +6,17 @@ environment variables; the later wins.
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Literal
 from uuid import UUID
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 ROOT = Path(__file__).resolve().parent
@@ -22,6 +25,10 @@ _SLUG = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 _SECRET = {"ADMIN_KEY", "PROXY_SECRET", "MONGO_URI", "REDIS_URL", "SECRETS_KEY"}
 """Settings that are not shown when they are wrong."""
 _NUMBERED = re.compile(r"URL_PARM([1-9][0-9]*)")
+_OTHER_NAMES = re.compile(
+    r"URL_PARM\d+|(MONGO|MONGO_ROOT|NOTES_MONGO|REDIS_GATEWAY|REDIS_HOST)_PASSWORD|(COMPOSE|DOCKER)_\w+"
+)
+"""What else stands in `.env` and `.env.local`: secrets of the stack's services, and what Compose and Docker read."""
 _MONGO_NAME = r"^[A-Za-z][A-Za-z0-9_-]{0,37}$"
 
 MIB = 1024 * 1024
@@ -287,7 +294,9 @@ def check_parameter_names(names: tuple[str, ...]) -> tuple[str, ...]:
         if not _SLUG.fullmatch(name) or name in RESERVED:
             raise ValueError(f"{name!r} cannot name a URL parameter: letters, digits and _, beginning with a letter")
     if len(set(names)) != len(names):
-        raise ValueError("two URL parameters have the same name")
+        twice = next(name for name in names if names.count(name) > 1)
+        first, second = [f"URL_PARM{number}" for number, name in enumerate(names, 1) if name == twice][:2]
+        raise ValueError(f"{first} and {second} have the same name, {twice!r}: give one another")
     return names
 
 
@@ -296,10 +305,27 @@ def parameter_names(count: int, given: Mapping[int, str]) -> tuple[str, ...]:
     return tuple(given.get(number, f"parm_{number}") for number in range(1, count + 1))
 
 
+def read(file: Path) -> dict[str, str | None]:
+    """What a file of settings says; nothing when there is none. Raises BadSettings."""
+    try:
+        text = file.read_text("utf-8")
+    except FileNotFoundError:
+        return {}
+    except UnicodeDecodeError as error:
+        raise BadSettings(f"{file} is not UTF-8 (byte {error.start}): save it as UTF-8") from error
+    except OSError as error:
+        raise BadSettings(f"{file} cannot be read: {error.strerror}") from error
+    for statement in parse_stream(StringIO(text)):
+        if statement.error:
+            raise BadSettings(f"{file}, line {statement.original.line}: write NAME=value, or # before a comment")
+    return dotenv_values(stream=StringIO(text))
+
+
 def load(folder: Path = ROOT, environ: Mapping[str, str] = os.environ) -> Settings:
     """The settings of `.env` and `.env.local` in `folder`, overridden by `environ`. Raises BadSettings."""
     values: dict[str, str] = {}
-    for source in (dotenv_values(folder / ".env"), dotenv_values(folder / ".env.local"), environ):
+    files = [folder / ".env", folder / ".env.local"]
+    for source in (*map(_known, files), environ):
         values |= {name: value for name, value in source.items() if value is not None}
     known = {
         name: value
@@ -323,9 +349,21 @@ def load(folder: Path = ROOT, environ: Mapping[str, str] = os.environ) -> Settin
         raise BadSettings(f"NUM_URL_PARMS: must be an integer (is {known['NUM_URL_PARMS']!r})") from error
 
 
+def _known(file: Path) -> dict[str, str | None]:
+    """What a file of settings says. Raises BadSettings, also for a name that is none: it would change nothing."""
+    values = read(file)
+    for name in values:
+        if name not in Settings.model_fields and not _OTHER_NAMES.fullmatch(name):
+            near = difflib.get_close_matches(name, Settings.model_fields, 1)
+            raise BadSettings(f"{file.name}: there is no setting {name}" + (f"; is {near[0]} meant?" if near else ""))
+    return values
+
+
 def _describe(problem: Mapping[str, object]) -> str:
     where = problem.get("loc")
     name = str(where[0]) if isinstance(where, tuple) and where else ""
+    if name == "URL_PARMS":  # its validator names the settings that it is made of
+        return str(problem.get("msg")).removeprefix("Value error, ")
     shown = "" if name in _SECRET or not name else f" (is {problem.get('input')!r})"
     return f"{name or 'settings'}: {problem.get('msg')}{shown}".replace("Value error, ", "")
 

@@ -90,6 +90,11 @@ class Catalogue:
         await self._headers.close()
         await self.uploads.close()
 
+    @property
+    def ready(self) -> bool:
+        """Every module that was in the folders at the start serves, or has its problem."""
+        return self._ready.is_set()
+
     async def wait_ready(self) -> None:
         """Returns when each module in the folders serves or has a problem. Raises what ended the catalogue."""
         ready = asyncio.create_task(self._ready.wait(), name="catalogue is ready")

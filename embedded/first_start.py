@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from dotenv import dotenv_values
+import settings
 
 _GENERATED: Final[dict[str, Callable[[], str]]] = {
     "ADMIN_UUID": lambda: str(uuid.uuid4()),
@@ -21,11 +21,12 @@ _GENERATED: Final[dict[str, Callable[[], str]]] = {
 def generate_secrets(folder: Path, environ: Mapping[str, str]) -> list[str]:
     """Adds what is missing to `.env.local` in `folder` (mode 600), and gives the names added.
 
-    What is set already, there, in `.env` or in `environ`, is never touched. Raises OSError.
+    What is set already, there, in `.env` or in `environ`, is never touched. Raises OSError, and BadSettings.
     """
     local = folder / ".env.local"
-    known = {**dotenv_values(folder / ".env"), **dotenv_values(local), **environ}
-    missing = [name for name in _GENERATED if not known.get(name)]
+    made = settings.read(local)
+    known = {**settings.read(folder / ".env"), **made, **environ}
+    missing = [name for name in _GENERATED if not known.get(name) and not made.get(name)]
     if missing:
         descriptor = os.open(local, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(descriptor, "a") as file:

@@ -11,7 +11,7 @@ from calls.call import Outcome, Reply
 from catalogue.index import Ambiguous, Broken, NotFound, Target
 from gateway import outcomes
 from gateway.bad_request import BadRequest
-from gateway.headers import InvalidHeader, response_headers, valid_status
+from gateway.headers import NO_TIMING, InvalidHeader, response_headers, valid_status
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -24,7 +24,8 @@ _RETRY_SECS: Final = 5
 """Seconds after which a module that could not be tried yet may have been."""
 _BODILESS: Final = (204, 304)
 """Statuses whose answers have neither body nor Content-Length (RFC 9110, 6.4.1 and 8.6)."""
-_ALLOWED_HEADERS: Final = b"Authorization, Content-Type, Idempotency-Key, Prefer"
+_ALLOWED_HEADERS: Final = b"Authorization, *"
+"""Functions may ask for headers of their own; the asterisk does not stand for Authorization (Fetch, 3.3.4)."""
 _EXPOSED_HEADERS: Final = b"X-Call-Id, Server-Timing, Retry-After, Location"
 
 _encode = msgspec.json.Encoder().encode
@@ -58,8 +59,7 @@ def headers(answer: Answer, call: str, shared: Headers) -> list[tuple[bytes, byt
     all_headers = [*answer.headers, (b"x-call-id", call.encode()), _NOSNIFF, *shared]
     if answer.status not in _BODILESS:
         all_headers.append((b"content-length", b"%d" % len(answer.body)))
-    if answer.reply is not None:
-        all_headers.append((b"server-timing", _timing(answer.reply)))
+    all_headers.append(NO_TIMING if answer.reply is None else (b"server-timing", _timing(answer.reply)))
     return all_headers
 
 

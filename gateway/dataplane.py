@@ -13,7 +13,6 @@ from typing import Any, Final, Protocol
 from calls.broker import Broker, Refused, ask
 from calls.call import Call, Kind, Outcome, Reply, new_call_id
 from catalogue.index import Ambiguous, Broken, NotFound, Target, View, allowed, directory, resolve
-from catalogue.view import METHODS
 from gateway import answers
 from gateway.answers import Answer
 from gateway.bad_request import BadRequest
@@ -32,11 +31,16 @@ from store.contract import Status, StoreUnavailable, Tenant
 _DIRECTORY: Final = frozenset({"__dir__", "__directory__"})
 _NO_STORE: Final = ((b"cache-control", b"no-store"),)
 """Who stores an answer would give it to requests without a token."""
-_EVERY_METHOD: Final = ("GET", "HEAD", *METHODS[1:])
+_READ: Final = ("GET", "HEAD")
+"""Methods that the directory takes."""
 
 
 class Catalogue(Protocol):
     """What the data plane reads of the catalogue."""
+
+    @property
+    def ready(self) -> bool:
+        """The plugin folders were read: what is not there now is nowhere."""
 
     def view(self, owner: str) -> View | None:
         """The owner's modules now; None when it never had any."""
@@ -96,7 +100,10 @@ class DataPlane:
         except BadRequest as error:
             answer = answers.bad_request(error)
         except (NotFound, Ambiguous, Broken) as error:
-            answer = answers.unresolved(error, call)
+            if isinstance(error, NotFound) and not self._catalogue.ready:
+                answer = answers.refused(503, "modules are being loaded: try again", ((b"retry-after", b"1"),))
+            else:
+                answer = answers.unresolved(error, call)
         except StoreUnavailable as error:  # of the tenant nothing is known
             answer = answers.refused(503, f"the store is not available: {error}", ((b"retry-after", b"1"),))
         except ClientGone:
@@ -118,7 +125,7 @@ class DataPlane:
         view = self._catalogue.view(owner) or View(owner, 0)
         method: str = scope["method"]
         if method == "OPTIONS":  # without a token: browsers ask before they send one
-            return answers.options(_EVERY_METHOD if _is_directory(segments) else allowed(view, segments))
+            return answers.options(_READ if _is_directory(segments) else allowed(view, segments))
         required = self._runtime.require_tokens
         if required != "none" and (tenant is not None or required == "all"):
             if refusal := await self._credentials.refusal(scope, owner, tenant):
@@ -147,8 +154,8 @@ class DataPlane:
         return answers.of_reply(reply, target, owner, own_prefix)
 
     def _directory(self, view: View, method: str, segments: list[str]) -> Answer:
-        if method not in ("GET", "HEAD"):
-            return answers.method_not_allowed(method, ("GET", "HEAD"))
+        if method not in _READ:
+            return answers.method_not_allowed(method, _READ)
         shown = directory(view, segments[0] if len(segments) == 2 else None)
         if view.owner == self._admin and len(segments) == 1 and (problem := self._package_problem()):
             shown["problems"].append({"module": "requirements.txt", "text": problem, "line": None})

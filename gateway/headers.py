@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+NO_TIMING: Final = (b"server-timing", b"queue;dur=0.000, run;dur=0.000")
+"""Where the time of a request went that never became a call."""
 MAX_HEADERS: Final = 64
 """Headers a function may ask for."""
 MAX_HEADER_BYTES: Final = 16 * 1024

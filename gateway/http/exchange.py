@@ -9,6 +9,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 from calls.call import new_call_id
 from gateway.bad_request import BadRequest
+from gateway.headers import NO_TIMING
 
 WHOLE: Final = "plugbay.response"
 """ASGI message, an extension of this server: `status`, `headers` and `body` of a whole answer. The headers
@@ -74,6 +75,7 @@ class Exchange(RequestResponseCycle):
                     (b"content-type", b"application/json"),
                     (b"content-length", b"%d" % len(_FAILED)),
                     (b"x-call-id", new_call_id().encode()),
+                    NO_TIMING,
                     (b"connection", b"close"),
                 ],
             }
@@ -89,6 +91,7 @@ def refusal(problem: BadRequest, call: str, default_headers: list[tuple[bytes, b
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
         (b"x-call-id", call.encode()),
+        NO_TIMING,
         *problem.headers,
         (b"connection", b"close"),
     ]

@@ -197,6 +197,17 @@ def test_options_says_what_is_allowed(server: Embedded) -> None:
     assert "access-control-allow-credentials" not in answer.headers
 
 
+@pytest.mark.parametrize("path", ["/__dir__/", "/ways/__directory__/"])
+def test_options_of_a_directory_says_what_it_takes(server: Embedded, path: str) -> None:
+    answer = httpx.options(server.path(path))
+    assert answer.headers["allow"] == "GET, HEAD, OPTIONS" == server.post(path).headers["allow"]
+
+
+@pytest.mark.parametrize("path", ["/no-such/", "/echo/%2f/", "/__dir__/"])
+def test_every_answer_says_where_its_time_went(server: Embedded, path: str) -> None:
+    assert server.get(path).headers["server-timing"] == "queue;dur=0.000, run;dur=0.000"
+
+
 @pytest.mark.parametrize("method", ["TRACE", "FOO"])
 def test_other_methods_are_refused_with_what_is_allowed(server: Embedded, method: str) -> None:
     answer = httpx.request(method, server.path("/echo/"))

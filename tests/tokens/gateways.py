@@ -65,6 +65,8 @@ class Runs:
 class Everybody:
     """A catalogue in which everybody has the module `hello`."""
 
+    ready = True
+
     def view(self, owner: str) -> View:
         """See gateway.dataplane.Catalogue."""
         return View(owner, 1, [hello()])
