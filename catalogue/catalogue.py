@@ -16,6 +16,7 @@ from catalogue.header import HeaderReader
 from catalogue.reconciler import Reconciler
 from catalogue.sources import Sources
 from catalogue.trials import Inspect, Trials
+from catalogue.unpacking import Limits
 from catalogue.uploads import Uploads
 from catalogue.view import Problem, View
 from catalogue.watch import FolderWatch
@@ -54,7 +55,8 @@ class Catalogue:
         """Called with the owner, on the event loop, once a new revision of its modules is shown."""
         self.on_stop: list[Callable[[str], None]] = []
         """Called with a tenant, on the event loop, that was disabled or removed."""
-        self.uploads = Uploads(store, inspect, max_tenant_modules, self._reread)
+        limits = Limits(max_source=max_source_bytes, max_bundle=max_bundle_bytes, max_modules=max_tenant_modules)
+        self.uploads = Uploads(store, inspect, limits, self._reread)
         """The modules that come over the network."""
         self._admin = admin
         self._store = store

@@ -47,7 +47,7 @@ class BadSource(Exception):
 
 def read_header(source: bytes) -> tuple[str | None, str | None]:
     """The module's `__ID__` and `__alias__`, None where absent. Raises BadSource."""
-    text = _decoded(source)
+    text = decoded(source)
     tree = _parsed(source)
     # Identifiers are compared as Python does: two spellings of one name are one name.
     named = text if text.isascii() else unicodedata.normalize("NFKC", text)
@@ -60,8 +60,11 @@ def read_header(source: bytes) -> tuple[str | None, str | None]:
     return owner, alias
 
 
-def _decoded(source: bytes) -> str:
-    """The source as text. Every reader must see the same text, so there is one encoding and no doubt about it."""
+def decoded(source: bytes) -> str:
+    """The source as text. Every reader must see the same text, so there is one encoding and no doubt about it.
+
+    Raises BadSource.
+    """
     for byte, name in ((b"\0", "NUL"), (b"\f", "form feed")):
         if byte in source:
             raise BadSource(f"a {name} byte in the source", _line(source, source.index(byte)))

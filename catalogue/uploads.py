@@ -12,11 +12,11 @@ from typing import Final
 
 import msgspec
 
-from calls import bundle as bundles
 from catalogue import names
-from catalogue.header import Header, HeaderReader
+from catalogue.header import Header
 from catalogue.report import Report
 from catalogue.trials import Failure, Inspect, judge
+from catalogue.unpacking import BadUpload, Limits, Unpacking
 from store.contract import UPLOADED, Conflict, Module, ModuleSet, Status, Store
 
 MAX_WAITING: Final = 32
@@ -25,16 +25,6 @@ UPLOAD_SECS: Final = 40.0
 """Seconds until an upload is given up: others of its tenant took so long, or no runner was to be had."""
 _ATTEMPTS: Final = 20
 """How often a change is tried again when another process changes the same tenant's modules meanwhile."""
-
-
-class BadUpload(Exception):
-    """What was uploaded cannot serve. `field` is `name` or `source`; `line` is that of the source, where known."""
-
-    def __init__(self, field: str, text: str, line: int | None = None) -> None:
-        super().__init__(text)
-        self.field = field
-        self.text = text
-        self.line = line
 
 
 class NotNow(Exception):
@@ -56,22 +46,23 @@ class Disabled(Exception):
 class Uploads:
     """The uploaded modules of all tenants."""
 
-    def __init__(self, store: Store, inspect: Inspect, max_modules: int, stored: Callable[[str], Awaitable[None]]):
+    def __init__(self, store: Store, inspect: Inspect, limits: Limits, stored: Callable[[str], Awaitable[None]]):
         """`stored` shows the owner's modules as they are stored now."""
         self._store = store
         self._inspect = inspect
-        self._max_modules = max_modules
+        self._max_modules = limits.max_modules
         self._stored = stored
-        self._headers = HeaderReader()
+        self._unpacking = Unpacking(limits)
         self._turns: dict[str, tuple[asyncio.Lock, int]] = {}
         """Of owners with uploads under way: whose turn it is, and how many there are."""
 
     async def close(self) -> None:
         """Ends the process that reads headers."""
-        await self._headers.close()
+        await self._unpacking.close()
 
-    async def put(self, owner: str, name: str, source: bytes) -> bool:
-        """Has this source serve as module `name`; True when there was no upload of this name.
+    async def put(self, owner: str, name: str, data: bytes) -> bool:
+        """Has this source, or package in a zip archive, serve as module `name`; True when there was no upload of
+        this name.
 
         Raises BadUpload, NoTenant, Disabled, TooMany, NotNow or StoreUnavailable; what served before then serves on.
         """
@@ -79,7 +70,7 @@ class Uploads:
             raise BadUpload("name", flaw)
         try:
             async with asyncio.timeout(UPLOAD_SECS), self._turn(owner):
-                return await self._put(owner, name, source)
+                return await self._put(owner, name, data)
         except TimeoutError as error:
             raise NotNow(f"it could not be imported within {UPLOAD_SECS:g} s") from error
 
@@ -92,14 +83,10 @@ class Uploads:
         async with self._turn(owner):
             return await self._change(owner, without) is not None
 
-    async def _put(self, owner: str, name: str, source: bytes) -> bool:
+    async def _put(self, owner: str, name: str, data: bytes) -> bool:
         await self._require_enabled(owner)
-        header = await self._headers.read(source)
-        if header.problem:
-            raise BadUpload("source", header.problem, header.line or None)
-        if header.owner not in (None, owner):
-            raise BadUpload("source", "its __ID__ is that of somebody else: leave it out, or write the tenant's own")
-        digest = await self._store.put_bundle(bundles.pack({f"{name}.py": source}))
+        header, bundle = await self._unpacking.unpack(owner, name, data)
+        digest = await self._store.put_bundle(bundle)
         known = _uploaded(await self._store.modules(owner)).get(name)
         if known is not None and known.digest == digest:
             return False

@@ -80,5 +80,5 @@ def create_control(services: Services) -> FastAPI:
     app.state.services = services
     app.state.page = Page()
     keys = Keys(services.admin, services.settings.ADMIN_KEY, services.store)
-    app.add_middleware(Guard, keys=keys, max_upload=services.settings.MAX_SOURCE_BYTES)
+    app.add_middleware(Guard, keys=keys, max_upload=services.settings.MAX_BUNDLE_BYTES)
     return app

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from catalogue.uploads import BadUpload, Disabled, NoTenant, NotNow, TooMany
+from catalogue.unpacking import ZIP_BEGINS, BadUpload, TooLarge
+from catalogue.uploads import Disabled, NoTenant, NotNow, TooMany
 from gateway.control import audit, models, modules
 from gateway.control.answer import Answer
 from gateway.control.errors import Rejected
@@ -14,22 +15,29 @@ from gateway.control.services import Services, Wired
 from gateway.control.tenant_models import UploadedModule
 from gateway.control.tenants import CONFLICT, Named
 from gateway.request import media_type
+from settings import Settings
 
 router: Final = APIRouter(tags=["tenants"])
 
-MEDIA_TYPES: Final = ("text/x-python", "application/octet-stream")
+SOURCE: Final = "text/x-python"
+ZIP: Final = "application/zip"
+MEDIA_TYPES: Final = (SOURCE, ZIP, "application/octet-stream")
 _BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
-        "description": "The source of the module, in UTF-8; MAX_SOURCE_BYTES at most",
+        "description": "The source of the module, in UTF-8 and of MAX_SOURCE_BYTES at most, or its package in a zip "
+        "archive (docs/tenants.md), of MAX_BUNDLE_BYTES at most and holding no more",
         "content": {
-            name: {"schema": {"type": "string", "format": "binary"} if "octet" in name else {"type": "string"}}
+            name: {"schema": {"type": "string"} if name == SOURCE else {"type": "string", "format": "binary"}}
             for name in MEDIA_TYPES
         },
     }
 }
 _PROBLEMS: Final = CONFLICT | {
-    413: {"model": models.Problem, "description": "The source is larger than MAX_SOURCE_BYTES"},
+    413: {
+        "model": models.Problem,
+        "description": "A source is larger than MAX_SOURCE_BYTES, or a bundle than MAX_BUNDLE_BYTES",
+    },
     415: {"model": models.Problem, "description": "The body is none of the media types"},
     429: {"model": models.Problem, "description": "Too many uploads of this tenant are under way"},
 }
@@ -54,13 +62,14 @@ async def list_tenant_modules(
 async def upload_module(
     request: Request, services: Wired, tenant: Named, name: Name, _: Annotated[models.NoQuery, Query()]
 ) -> Answer:
-    """Imports the source in a runner of the tenant and, when that succeeds, has it serve in place of what had
+    """Imports the source, or the package, in a runner of the tenant and, when that succeeds, has it serve in place of what had
     this name; else 422 says what is wrong and in which line, and what served before serves on. An upload
     wins over a file of the same name in a plugin folder. Takes the tenant's own key too."""
-    _check_media_type(request)
-    source = await _body(request, services.settings.MAX_SOURCE_BYTES)
+    data = await _body(request, _checked_media_type(request), services.settings)
     try:
-        is_new = await services.catalogue.uploads.put(tenant.uuid, name, source)
+        is_new = await services.catalogue.uploads.put(tenant.uuid, name, data)
+    except TooLarge as error:
+        raise Rejected(413, error.text, field=error.field) from error
     except BadUpload as error:
         where = f" (line {error.line})" if error.line and f"line {error.line}" not in error.text else ""
         raise Rejected(422, f"{error.text}{where}", field=error.field) from error
@@ -97,21 +106,27 @@ async def remove_module(
     audit.record(request, "module removed", tenant=tenant.uuid, module=name)
 
 
-def _check_media_type(request: Request) -> None:
+def _checked_media_type(request: Request) -> str:
     given = request.headers.getlist("content-type")
     found = media_type.parse(given[0].encode("latin-1")) if len(given) == 1 else None
     kind, parameters = found if found is not None else (b"", {})
     charset = parameters.get(b"charset", b"utf-8").lower()
-    if kind.decode("latin-1") not in MEDIA_TYPES or charset not in (b"utf-8", b"us-ascii"):
-        raise Rejected(415, f"A source comes as {' or '.join(MEDIA_TYPES)}, in UTF-8.", field="Content-Type")
+    name = kind.decode("latin-1")
+    if name not in MEDIA_TYPES or charset not in (b"utf-8", b"us-ascii"):
+        raise Rejected(415, f"A module comes as {' or '.join(MEDIA_TYPES)}, a source in UTF-8.", field="Content-Type")
+    return name
 
 
-async def _body(request: Request, most: int) -> bytes:
+async def _body(request: Request, kind: str, settings: Settings) -> bytes:
+    setting = "MAX_SOURCE_BYTES" if kind == SOURCE else "MAX_BUNDLE_BYTES"
+    most: int = getattr(settings, setting)
     received = bytearray()
     async for chunk in request.stream():
         received += chunk
         if len(received) > most:
-            raise Rejected(413, f"A source has at most {most} bytes (MAX_SOURCE_BYTES).", field="body")
+            raise Rejected(413, f"This has at most {most} bytes ({setting}).", field="body")
+    if kind == ZIP and not received.startswith(ZIP_BEGINS):
+        raise Rejected(422, "This is no zip archive.", field="bundle")
     return bytes(received)
 
 

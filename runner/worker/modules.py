@@ -11,8 +11,12 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import CodeType, ModuleType
+from typing import Final
 
 from calls import bundle
+
+VENDORED: Final = "vendored"
+"""Folder of a package whose modules can be imported by their own names: what it depends on and brings along."""
 
 
 class ImportFailed(Exception):
@@ -42,7 +46,7 @@ class Modules(importlib.abc.MetaPathFinder):
     """Finds the owner's modules, before anything else of the same name.
 
     A single file stays in memory. A package is unpacked into `folder` when it is first imported, so
-    that data beside its `__file__` is there.
+    that data beside its `__file__` is there; what it brings along can be imported from then on.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -81,6 +85,9 @@ class Modules(importlib.abc.MetaPathFinder):
             place = self._folder / relative
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
+        vendored = self._folder / name / VENDORED
+        if vendored.is_dir():
+            sys.path.append(str(vendored))  # the last place: nothing of Python or the platform is found there instead
         return self._folder / name
 
     def load(self, name: str) -> ModuleType:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import zipfile
 
 import pytest
 
 from calls.call import Outcome, Reply
-from catalogue.uploads import MAX_WAITING, BadUpload, Disabled, NoTenant, NotNow, TooMany
+from catalogue.unpacking import BadUpload, TooLarge
+from catalogue.uploads import MAX_WAITING, Disabled, NoTenant, NotNow, TooMany
 from store.contract import UPLOADED, Status, Tenant, TenantChange
 from tests.catalogue.conftest import ADMIN, TENANT, Installation, source, until
 
@@ -26,6 +29,15 @@ async def installed(installation: Installation) -> Installation:
 
 async def put(installed: Installation, name: str, text: str, owner: str = TENANT) -> bool:
     return await installed.catalogue.uploads.put(owner, name, text.encode())
+
+
+def zipped(files: dict[str, str]) -> bytes:
+    """A zip archive of these files."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as writing:
+        for path, text in files.items():
+            writing.writestr(path, text)
+    return made.getvalue()
 
 
 async def refusal(installed: Installation, name: str, text: str, owner: str = TENANT) -> BadUpload:
@@ -170,6 +182,44 @@ async def test_a_file_that_goes_takes_no_upload_with_it(installed: Installation)
     await until(lambda: "other" in installed.serving(TENANT))
     assert installed.serving(TENANT)["hello"] == ["upload"]
     await until(lambda: not installed.problems())
+
+
+async def test_a_bundle_is_a_package_with_its_data(installed: Installation) -> None:
+    reads = "import pathlib\nassert (pathlib.Path(__file__).parent / 'prices.csv').read_text() == 'a,1'\n"
+    files = {"__init__.py": source("list", header='__alias__ = "s"') + reads, "prices.csv": "a,1", "json.py": ""}
+    assert await installed.catalogue.uploads.put(TENANT, "shop", zipped(files))
+    assert installed.serving(TENANT) == {"shop": ["list"]}
+    assert installed.answers("s", "list", owner=TENANT) == "shop.list"
+
+
+@pytest.mark.parametrize(
+    ("files", "field", "line"),
+    [
+        ({"__init__.py": "x = (\n"}, "source", 1),
+        ({"__init__.py": f'__ID__ = "{ADMIN}"\n'}, "source", None),
+        ({"__init__.py": "import nobody_has_this\n"}, "source", 1),
+        ({"__init__.py": "", "inner.py": "x = 1\n# coding: utf-7\n"}, "bundle", 2),
+        ({"__init__.py": "", "inner.py": "a\0"}, "bundle", 1),
+        ({"__init__.py": "", "../x": ""}, "bundle", None),
+    ],
+)
+async def test_a_bundle_that_cannot_serve_is_refused(
+    installed: Installation, files: dict[str, str], field: str, line: int | None
+) -> None:
+    with pytest.raises(BadUpload) as refused:
+        await installed.catalogue.uploads.put(TENANT, "shop", zipped(files))
+    assert (refused.value.field, refused.value.line) == (field, line)
+    assert await installed.store.owners() == []
+
+
+async def test_what_holds_too_much_is_refused(installed: Installation) -> None:
+    with pytest.raises(TooLarge, match="MAX_SOURCE_BYTES"):
+        await put(installed, "shop", "#" * (256 * 1024 + 1))
+    with pytest.raises(TooLarge, match="MAX_BUNDLE_BYTES"):
+        await installed.catalogue.uploads.put(
+            TENANT, "shop", zipped({"__init__.py": "", "big": " " * 1024 * 1024 + "!"})
+        )
+    assert installed.runner.asked == []
 
 
 async def test_uploads_are_there_after_a_restart(installed: Installation) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,6 +24,21 @@ import expose
 @expose.endpoint(method="GET|POST")
 def whoami(said: str = ""):
     return {"environ": sorted(os.environ), "said": said}
+"""
+
+SHOP = """\
+import json
+from pathlib import Path
+
+import expose
+import msgspec
+from slug import slug
+
+PRICES = (Path(__file__).parent / "prices.csv").read_text()
+
+@expose.endpoint(method="GET")
+def price(name: str):
+    return [slug(name), PRICES]
 """
 
 
@@ -77,6 +94,26 @@ def test_an_upload_is_called_until_its_tenant_is_removed(server: Embedded) -> No
     assert server.api("DELETE", f"/tenants/{uuid}").status_code == 204
     assert server.get(f"/{uuid}/who/whoami/").status_code == 404
     until(lambda: not runners(server, uuid))
+
+
+def test_a_bundle_brings_its_data_and_what_it_depends_on(server: Embedded) -> None:
+    uuid, tenant = register(server, "Zoe")
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as writing:
+        writing.writestr("shop/__init__.py", SHOP)
+        writing.writestr("shop/prices.csv", "tea,3")
+        writing.writestr("shop/json.py", "raise SystemExit")
+        writing.writestr("shop/vendored/slug.py", "import json\ndef slug(text): return json.dumps(text.lower())\n")
+        writing.writestr("shop/vendored/json.py", "raise SystemExit")
+        writing.writestr("shop/vendored/msgspec.py", "raise SystemExit")
+    with tenant:
+        uploaded = tenant.put(
+            f"/{uuid}/modules/shop", content=made.getvalue(), headers={"Content-Type": "application/zip"}
+        )
+        assert uploaded.status_code == 201, uploaded.text
+    answer = server.get(f"/{uuid}/shop/price/?name=TEA")
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["response"]["price"] == ['"tea"', "tea,3"]
 
 
 def test_a_file_of_a_tenant_serves(server: Embedded) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import logging
 import re
 import subprocess
 import uuid as uuids
+import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -257,6 +259,29 @@ async def test_a_source_has_a_bound_and_a_media_type(plane: TenantPlane) -> None
         answer = await plane.client.put(path, content=b"", headers={"Content-Type": media_type})
         assert (answer.status_code, list(problems(answer.json()))) == (415, ["Content-Type"]), media_type
     assert (await plane.client.put(path, content=b"")).status_code == 415
+
+
+async def test_a_bundle_comes_as_a_zip_archive(plane: TenantPlane) -> None:
+    path = f"/api/tenants/{(await plane.register('Ada'))['uuid']}/modules/hello"
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as writing:
+        writing.writestr("__init__.py", source("hello"))
+        writing.writestr("data.txt", "x" * 200_000)
+    for media_type, status in (("application/zip", 201), ("application/octet-stream", 200)):
+        answer = await plane.client.put(path, content=made.getvalue(), headers={"Content-Type": media_type})
+        assert (answer.status_code, answer.json()["exposes"][0]["api"]) == (status, "hello"), answer.text
+    zipped = {"Content-Type": "application/zip"}
+    for body in (b"", b"print()", b"PK\3\4", made.getvalue() + b"x"):
+        answer = await plane.client.put(path, content=body, headers=zipped)
+        assert (answer.status_code, list(problems(answer.json()))) == (422, ["bundle"]), answer.text
+    large = b"PK" * (8 * 1024 * 1024)
+    assert (await plane.client.put(path, content=large, headers=zipped)).status_code == 413
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as writing:
+        writing.writestr("__init__.py", "#" * 100_000)
+        writing.writestr("data.txt", "x" * 11 * 1024 * 1024)
+    answer = await plane.client.put(path, content=made.getvalue(), headers=zipped)
+    assert (answer.status_code, list(problems(answer.json()))) == (413, ["bundle"])
 
 
 async def test_a_tenant_sees_what_is_its_own(plane: TenantPlane) -> None:
