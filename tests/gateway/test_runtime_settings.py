@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.runtime_settings import STORE_KEY, BadChange, RuntimeSettings
+from gateway.runtime_settings import STORE_KEY, TOKENS_KEY, BadChange, RuntimeSettings
 from store.sqlite import SqliteStore
 from tests.gateway.control_server import settings
 
@@ -84,3 +85,46 @@ async def test_a_change_that_does_not_go_with_env_any_more(
     assert runtime.url_parameters == ("city", "street", "parm_3")
     assert "run-time settings are as in .env" in caplog.text
     assert await store.setting(STORE_KEY) == kept
+
+
+async def test_which_calls_take_tokens_outlives_a_restart_and_goes_back(store: SqliteStore) -> None:
+    runtime = await started(store)
+    await runtime.change({"REQUIRE_TOKENS": "tenants", "URL_PARM1": "town"})
+    assert (await started(store)).require_tokens == "tenants"
+    await runtime.change({"REQUIRE_TOKENS": None})
+    assert (await started(store)).require_tokens == "none"
+    assert (await started(store, REQUIRE_TOKENS="all")).require_tokens == "all"
+    assert (await started(store)).url_parameters[0] == "town"
+
+
+async def test_tokens_stay_required_whatever_else_is_wrong(store: SqliteStore) -> None:
+    """A change of parameters that is left out takes no other with it, and what is not understood is the strictest."""
+    await store.put_setting(TOKENS_KEY, "tenants")
+    await store.put_setting(STORE_KEY, "{")
+    assert (await started(store)).require_tokens == "tenants"
+    for kept in ("", "nobody", "NONE", "{"):
+        await store.put_setting(TOKENS_KEY, kept)
+        assert (await started(store)).require_tokens == "all"
+
+
+async def test_a_value_that_is_none_changes_nothing(store: SqliteStore) -> None:
+    runtime = await started(store)
+    for value in ("some", "", 1):
+        with pytest.raises(BadChange, match="REQUIRE_TOKENS: must be one of none, tenants, all"):
+            await runtime.change({"URL_PARM1": "town", "REQUIRE_TOKENS": value})
+    assert runtime.require_tokens == "none"
+    assert (await started(store)).url_parameters[0] == "city"
+
+
+async def test_who_has_more_calls_take_tokens_waits_until_all_know(store: SqliteStore) -> None:
+    """Nothing else waits."""
+    runtime = RuntimeSettings(settings(), store, told_secs=3600)
+    for change in ({"REQUIRE_TOKENS": "none"}, {"URL_PARM1": "town"}):
+        await runtime.change(change)
+    stricter = asyncio.create_task(runtime.change({"REQUIRE_TOKENS": "all"}))
+    while runtime.require_tokens != "all":
+        await asyncio.sleep(0)
+    assert not stricter.done()
+    stricter.cancel()
+    await asyncio.gather(stricter, return_exceptions=True)
+    await runtime.change({"REQUIRE_TOKENS": "tenants"})
