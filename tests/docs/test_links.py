@@ -9,7 +9,15 @@ import pytest
 
 from tests.docs.markdown import ROOT, code
 
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md", "docs/operations.md", "docs/metrics.md"]
+DOCUMENTS = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/architecture.md",
+    "docs/operations.md",
+    "docs/security.md",
+    "docs/metrics.md",
+]
 
 WRITTEN_BY_OPERATORS = {"secrets/plugins.env"}
 
