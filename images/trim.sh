@@ -26,3 +26,5 @@ for folder in /usr/lib/python3.* /usr/local/lib/python3.*; do
     [ ! -d "$folder" ] || python3 -m compileall -q "$folder" || true
 done
 python3 -m compileall -q --invalidation-mode unchecked-hash /opt/plugbay
+# What a runner imports at its start, in one file.
+python3 -I -S /opt/plugbay/runner/worker/preloaded.py /opt/plugbay /opt/plugbay/site

@@ -10,6 +10,14 @@ first fork. Everything read from the control connection is a record of fixed siz
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == "__main__":
+    sys.path[:0] = sys.argv[1:3]
+    from runner.worker import preloaded
+
+    preloaded.install(sys.argv[1])
+
 import errno
 import gc
 import os
@@ -18,12 +26,8 @@ import select
 import shutil
 import signal
 import socket
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-
-if __name__ == "__main__":
-    sys.path[:0] = sys.argv[1:3]
 
 try:
     socket.socket(socket.AF_INET).close()
@@ -54,7 +58,7 @@ import expose
 import vyperlogix.decorators
 from calls import frames
 from calls.frames import CONTROL, Order
-from runner.worker import kernel
+from runner.worker import kernel, preloaded
 from runner.worker.output import Output, Recorder
 from runner.worker.worker import Worker
 
@@ -250,6 +254,7 @@ def _folder(pid: int) -> Path:
 def _main() -> None:
     root, site, address, max_log, max_memory = sys.argv[1:]
     sys.argv[1:] = []  # plugin code sees it
+    preloaded.close()
     os.closerange(3, resource.getrlimit(resource.RLIMIT_NOFILE)[0])  # whatever its launcher had open
     nonce = os.read(0, 16)
     nothing = os.open(os.devnull, os.O_RDWR)

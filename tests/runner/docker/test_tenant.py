@@ -78,6 +78,14 @@ async def test_what_most_functions_do_without_is_not_in_memory(neighbours: Neigh
     assert await neighbours.value("hostile", "openssl", owner=GOOD) == []
 
 
+async def test_what_is_imported_from_one_file_is_as_any_other_module(neighbours: Neighbours) -> None:
+    assert await neighbours.attack("preloaded") == {
+        "loader": "runner.worker.preloaded._Loader",
+        "source": "def dumps",
+        "reloaded": '"again"',
+    }
+
+
 async def test_a2_the_zygote_cannot_be_read_or_written(neighbours: Neighbours) -> None:
     tried = await neighbours.attack("zygote")
     assert tried["mem"] == "EACCES"

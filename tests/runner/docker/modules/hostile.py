@@ -284,6 +284,21 @@ def openssl() -> list[str]:
 
 
 @expose.endpoint(method="GET")
+def preloaded() -> dict[str, Any]:
+    """What is imported from the image's one file is as any other module."""
+    import importlib
+    import inspect
+    import json
+
+    kind = type(json.__spec__.loader)
+    return {
+        "loader": f"{kind.__module__}.{kind.__name__}",
+        "source": inspect.getsource(json.dumps).partition("(")[0],
+        "reloaded": importlib.reload(json).dumps("again"),
+    }
+
+
+@expose.endpoint(method="GET")
 def everyday() -> dict[str, Any]:
     """What ordinary functions do, which no control may break."""
     import asyncio
