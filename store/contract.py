@@ -46,6 +46,10 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True):
     """SHA-256 of its key to the control plane, in hexadecimal; empty: it has none. The key itself is nowhere."""
     token_keys: str = ""
     """The keys that its tokens are made with, sealed; empty: it has none."""
+    signing_keys: str = ""
+    """The public keys that its uploads are signed with; `catalogue.signatures` reads them. Empty: it has none."""
+    signatures: str = ""
+    """When the newest upload of each name was signed, removed modules included."""
 
 
 class TenantChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,13 +60,28 @@ class TenantChange(msgspec.Struct, frozen=True, kw_only=True):
     status: Status | None = None
     key: str | None = None
     token_keys: str | None = None
+    signing_keys: str | None = None
+    signatures: str | None = None
 
 
 UPLOADED: Final = "upload"
 """The source of a module that is in no plugin folder."""
 
 
-class Module(msgspec.Struct, frozen=True, kw_only=True):
+class Version(msgspec.Struct, frozen=True):
+    """One upload of a module."""
+
+    number: int
+    """Grows with each upload of this name; begins anew when the module was removed."""
+    digest: str
+    """Content address of its bundle."""
+    created: float
+    """Unix time of the upload."""
+    signed_by: str = ""
+    """Id of the key that it was signed with; empty: it was not."""
+
+
+class Module(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One module that serves: the last version that could be imported."""
 
     owner: str
@@ -77,6 +96,15 @@ class Module(msgspec.Struct, frozen=True, kw_only=True):
     """What else the report depends on: digest of the packages the owner's runners had."""
     report: bytes
     """What inspecting it in a runner gave: JSON of `catalogue.report.Report`."""
+    version: int = 0
+    """Number of the version that serves; 0 when it is no upload."""
+    versions: tuple[Version, ...] = ()
+    """Its uploads that are kept, by number, the one that serves among them."""
+
+    @property
+    def digests(self) -> set[str]:
+        """Of all bundles that it names."""
+        return {self.digest, *(version.digest for version in self.versions)}
 
 
 class ModuleSet(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,9 +169,9 @@ class Store(Protocol):
     async def add_tenant(self, tenant: Tenant) -> None:
         """Registers a tenant. Raises Conflict when the UUID is registered or the name is another's."""
 
-    async def change_tenant(self, uuid: str, change: TenantChange) -> Tenant | None:
+    async def change_tenant(self, uuid: str, change: TenantChange, signatures: str | None = None) -> Tenant | None:
         """Changes a tenant and gives it as it is then; None when there is no such tenant. Raises Conflict
-        when the name is another's."""
+        when the name is another's, and when its `signatures` are not these, if some are given."""
 
     async def remove_tenant(self, uuid: str) -> bool:
         """Forgets a tenant and all its modules, variables and usage; False when there is neither it nor a module.

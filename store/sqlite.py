@@ -12,29 +12,15 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
-from calls import bundle as bundles
+from store import sqlite_modules as modules
 from store import sqlite_tenants as tenants
-from store.contract import Conflict, Module, ModuleSet, StoreUnavailable, Tenant, TenantChange
+from store.contract import Module, ModuleSet, StoreUnavailable, Tenant, TenantChange
 from store.sqlite_file import SqliteFile
 from store.sqlite_variables import SqliteUsage, SqliteVariables, forget
 
 _T = TypeVar("_T")
-
-UNNAMED_KEPT: Final = 1000
-UNNAMED_KEPT_BYTES: Final = 256 * 1024 * 1024
-"""Bundles kept though no module names them, the latest ones: versions that are being inspected."""
-
-_FORGET_BUNDLES: Final = """
-DELETE FROM bundle WHERE digest IN (
-    SELECT digest FROM (
-        SELECT digest, row_number() OVER (ORDER BY kept DESC) AS place,
-               sum(length(data)) OVER (ORDER BY kept DESC) AS bytes
-        FROM bundle WHERE digest NOT IN (SELECT digest FROM module)
-    ) WHERE place > ? OR bytes > ?
-)
-"""
 
 
 class SqliteStore:
@@ -81,9 +67,10 @@ class SqliteStore:
         """Registers a tenant. Raises Conflict when the UUID is registered or the name is another's."""
         await self._change_tenant(tenant.uuid, lambda connection: tenants.add(connection, tenant))
 
-    async def change_tenant(self, uuid: str, change: TenantChange) -> Tenant | None:
-        """Changes a tenant; None when there is no such tenant. Raises Conflict when the name is another's."""
-        return await self._change_tenant(uuid, lambda connection: tenants.change(connection, uuid, change))
+    async def change_tenant(self, uuid: str, change: TenantChange, signatures: str | None = None) -> Tenant | None:
+        """Changes a tenant; None when there is no such tenant. Raises Conflict when the name is another's, or
+        its signatures are not these."""
+        return await self._change_tenant(uuid, lambda connection: tenants.change(connection, uuid, change, signatures))
 
     async def remove_tenant(self, uuid: str) -> bool:
         """Forgets a tenant and all that is its own, in one step; False when there is neither it nor a module."""
@@ -95,7 +82,7 @@ class SqliteStore:
 
     async def modules(self, owner: str) -> ModuleSet:
         """The owner's modules."""
-        return await self._run(lambda: _read_modules(self._file.connection, owner))
+        return await self._run(lambda: modules.read(self._file.connection, owner))
 
     async def bundle(self, digest: str) -> bytes | None:
         """The bundle at this content address."""
@@ -105,7 +92,7 @@ class SqliteStore:
     async def put_bundle(self, data: bytes) -> str:
         """Keeps a bundle and gives its digest."""
         # In a hurry: it counts only once a module names it.
-        return await self._step(lambda connection: _put_bundle(connection, data), hurry=True)
+        return await self._step(lambda connection: modules.put_bundle(connection, data), hurry=True)
 
     async def change_modules(
         self, owner: str, put: list[Module], remove: list[str], revision: int | None = None
@@ -117,7 +104,7 @@ class SqliteStore:
         """
         if strangers := [module.name for module in put if module.owner != owner]:
             raise ValueError(f"not modules of {owner}: {', '.join(strangers)}")
-        return await self._step(lambda connection: _change_modules(connection, owner, put, set(remove), revision))
+        return await self._step(lambda connection: modules.change(connection, owner, put, set(remove), revision))
 
     async def setting(self, name: str) -> str | None:
         """A run-time setting."""
@@ -186,68 +173,8 @@ class SqliteStore:
 # On the store's own thread.
 
 
-def _put_bundle(connection: sqlite3.Connection, data: bytes) -> str:
-    digest = bundles.digest(data)
-    (latest,) = connection.execute("SELECT coalesce(max(kept), 0) FROM bundle").fetchone()
-    known = connection.execute("UPDATE bundle SET kept = ? WHERE digest = ?", (latest + 1, digest)).rowcount
-    if not known:
-        connection.execute("INSERT INTO bundle (digest, kept, data) VALUES (?, ?, ?)", (digest, latest + 1, data))
-    return digest
-
-
-def _change_modules(
-    connection: sqlite3.Connection, owner: str, put: list[Module], gone: set[str], revision: int | None = None
-) -> ModuleSet:
-    before = _read_modules(connection, owner)
-    if revision not in (None, before.revision):
-        raise Conflict(f"the modules of {owner} were changed meanwhile")
-    known = {module.name: module for module in before.modules}
-    wanted = {name: module for name, module in known.items() if name not in gone}
-    wanted |= {module.name: module for module in put}
-    if wanted == known:
-        return before
-    for name in known.keys() - wanted.keys():
-        connection.execute("DELETE FROM module WHERE owner = ? AND name = ?", (owner, name))
-    for name, module in wanted.items():
-        if known.get(name) != module:
-            _write_module(connection, module)
-    connection.execute("INSERT OR REPLACE INTO revision (owner, revision) VALUES (?, ?)", (owner, before.revision + 1))
-    connection.execute(_FORGET_BUNDLES, (UNNAMED_KEPT, UNNAMED_KEPT_BYTES))
-    return _read_modules(connection, owner)
-
-
 def _remove_tenant(connection: sqlite3.Connection, uuid: str) -> bool:
-    names = {module.name for module in _read_modules(connection, uuid).modules}
-    _change_modules(connection, uuid, [], names)
+    names = {module.name for module in modules.read(connection, uuid).modules}
+    modules.change(connection, uuid, [], names)
     forget(connection, uuid)
     return tenants.remove(connection, uuid) or bool(names)
-
-
-def _read_modules(connection: sqlite3.Connection, owner: str) -> ModuleSet:
-    row = connection.execute("SELECT revision FROM revision WHERE owner = ?", (owner,)).fetchone()
-    columns = ("name", "alias", "digest", "source", "environment", "report")
-    rows = connection.execute(
-        "SELECT name, alias, digest, source, environment, report FROM module WHERE owner = ? ORDER BY name", (owner,)
-    )
-    modules = tuple(Module(owner=owner, **dict(zip(columns, values, strict=True))) for values in rows)
-    return ModuleSet(owner=owner, revision=row[0] if row else 0, modules=modules)
-
-
-def _write_module(connection: sqlite3.Connection, module: Module) -> None:
-    values = (
-        module.owner,
-        module.name,
-        module.alias,
-        module.digest,
-        module.source,
-        module.environment,
-        module.report,
-    )
-    try:
-        connection.execute(
-            "INSERT OR REPLACE INTO module (owner, name, alias, digest, source, environment, report)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            values,
-        )
-    except sqlite3.IntegrityError as error:
-        raise ValueError(f"the bundle {module.digest} of module {module.name} was not kept") from error

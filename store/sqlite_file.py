@@ -12,7 +12,7 @@ from typing import Final
 
 from store.contract import StoreUnavailable
 
-VERSION: Final = 4
+VERSION: Final = 5
 """Of the schema, kept in the file as `user_version`."""
 
 BUSY_SECS: Final = 5.0
@@ -40,6 +40,18 @@ CREATE TABLE usage (
 CREATE INDEX usage_day ON usage (day);
 """
 
+_NEW_IN_VERSION_5: Final = """
+ALTER TABLE tenant ADD COLUMN signing_keys TEXT NOT NULL DEFAULT '';
+ALTER TABLE tenant ADD COLUMN signatures TEXT NOT NULL DEFAULT '';
+ALTER TABLE module ADD COLUMN version INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE version (
+    owner TEXT NOT NULL, name TEXT NOT NULL, number INTEGER NOT NULL, digest TEXT NOT NULL REFERENCES bundle,
+    created REAL NOT NULL, signed_by TEXT NOT NULL,
+    PRIMARY KEY (owner, name, number)
+);
+CREATE INDEX version_digest ON version (digest);
+"""
+
 _SCHEMA: Final = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE tenant (uuid TEXT PRIMARY KEY, status TEXT NOT NULL);
@@ -54,13 +66,14 @@ CREATE TABLE module (
     PRIMARY KEY (owner, name)
 );
 CREATE INDEX module_digest ON module (digest);
+{_NEW_IN_VERSION_5}
 CREATE TABLE revision (owner TEXT PRIMARY KEY, revision INTEGER NOT NULL);
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 PRAGMA user_version = {VERSION};
 COMMIT;
 """
 
-_UPDATES: Final = (_TENANTS_OF_VERSION_2, _TENANTS_OF_VERSION_3, _NEW_IN_VERSION_4)
+_UPDATES: Final = (_TENANTS_OF_VERSION_2, _TENANTS_OF_VERSION_3, _NEW_IN_VERSION_4, _NEW_IN_VERSION_5)
 """From each version of the schema to the next, the first from 1."""
 
 

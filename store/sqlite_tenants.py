@@ -9,7 +9,7 @@ from typing import Any, Final
 from store.contract import Conflict, Status, Tenant, TenantChange
 from store.tenant_search import beginning_with, folded
 
-_SELECT: Final = "SELECT uuid, name, plan, status, created, key, token_keys FROM tenant"
+_SELECT: Final = "SELECT uuid, name, plan, status, created, key, token_keys, signing_keys, signatures FROM tenant"
 
 
 def find(connection: sqlite3.Connection, uuid: str) -> Tenant | None:
@@ -39,8 +39,8 @@ def add(connection: sqlite3.Connection, tenant: Tenant) -> None:
     """Registers a tenant. Raises Conflict."""
     try:
         connection.execute(
-            "INSERT INTO tenant (uuid, name, folded, plan, status, created, key, token_keys)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO tenant (uuid, name, folded, plan, status, created, key, token_keys,"
+            " signing_keys, signatures) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 tenant.uuid,
                 tenant.name,
@@ -50,6 +50,8 @@ def add(connection: sqlite3.Connection, tenant: Tenant) -> None:
                 tenant.created,
                 tenant.key,
                 tenant.token_keys,
+                tenant.signing_keys,
+                tenant.signatures,
             ),
         )
     except sqlite3.IntegrityError as error:
@@ -58,15 +60,23 @@ def add(connection: sqlite3.Connection, tenant: Tenant) -> None:
         raise Conflict(f"another tenant is called {tenant.name}") from error
 
 
-def change(connection: sqlite3.Connection, uuid: str, wanted: TenantChange) -> Tenant | None:
+def change(
+    connection: sqlite3.Connection, uuid: str, wanted: TenantChange, signatures: str | None = None
+) -> Tenant | None:
     """See Store.change_tenant."""
+    if signatures is not None and (found := find(connection, uuid)) and found.signatures != signatures:
+        raise Conflict(f"the signatures of {uuid} are others by now")
     name = None if wanted.name is None else folded(wanted.name)
     status = None if wanted.status is None else Status(wanted.status).value
     try:
         connection.execute(
             "UPDATE tenant SET name = coalesce(?, name), folded = coalesce(?, folded), plan = coalesce(?, plan),"
-            " status = coalesce(?, status), key = coalesce(?, key), token_keys = coalesce(?, token_keys) WHERE uuid = ?",
-            (wanted.name, name, wanted.plan, status, wanted.key, wanted.token_keys, uuid),
+            " status = coalesce(?, status), key = coalesce(?, key), token_keys = coalesce(?, token_keys),"
+            " signing_keys = coalesce(?, signing_keys), signatures = coalesce(?, signatures) WHERE uuid = ?",
+            (
+                *(wanted.name, name, wanted.plan, status, wanted.key, wanted.token_keys),
+                *(wanted.signing_keys, wanted.signatures, uuid),
+            ),
         )
     except sqlite3.IntegrityError as error:
         raise Conflict(f"another tenant is called {wanted.name}") from error
@@ -79,7 +89,5 @@ def remove(connection: sqlite3.Connection, uuid: str) -> bool:
 
 
 def _tenants(rows: Iterable[tuple[Any, ...]]) -> list[Tenant]:
-    return [
-        Tenant(uuid=uuid, name=name, plan=plan, status=Status(status), created=created, key=key, token_keys=token_keys)
-        for uuid, name, plan, status, created, key, token_keys in rows
-    ]
+    found = (dict(zip(Tenant.__struct_fields__, row, strict=True)) for row in rows)
+    return [Tenant(**one | {"status": Status(one["status"])}) for one in found]

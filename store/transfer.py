@@ -16,8 +16,8 @@ import msgspec
 from calls import bundle as bundles
 from store.contract import Conflict, Module, Store, Tenant, TenantChange
 
-FORMAT: Final = 3
-"""1 had of a tenant its UUID and status alone, 2 no variables."""
+FORMAT: Final = 4
+"""1 had of a tenant its UUID and status alone, 2 no variables, 3 no earlier versions and no keys for signatures."""
 MAX_RECORD_BYTES: Final = 64 * 1024 * 1024
 """Bytes of one record; the largest is a bundle."""
 _BATCH: Final = 100
@@ -119,12 +119,12 @@ async def export_store(store: Store, file: BinaryIO) -> Copied:
     digests: set[str] = set()
     for owner in await store.owners():
         for module in (await store.modules(owner)).modules:
-            if module.digest not in digests:
-                data = await store.bundle(module.digest)
+            for digest in sorted(module.digests - digests):
+                data = await store.bundle(digest)
                 if data is None:
                     raise Interfered(f"module {module.name} was changed while it was copied: try again")
                 write(BundleRecord(data))
-                digests.add(module.digest)
+                digests.add(digest)
             write(ModuleRecord(module))
             copied.modules += 1
     copied.bundles = len(digests)
@@ -172,8 +172,8 @@ def _check(file: BinaryIO) -> None:
     for record in _records(file):
         if isinstance(record, BundleRecord):
             digests.add(bundles.digest(record.data))
-        elif isinstance(record, ModuleRecord) and record.module.digest not in digests:
-            raise BadFile(f"the file is damaged: it lacks the bundle of module {record.module.name}")
+        elif isinstance(record, ModuleRecord) and not record.module.digests <= digests:
+            raise BadFile(f"the file is damaged: it lacks a bundle of module {record.module.name}")
 
 
 async def _put(store: Store, batch: list[Module]) -> None:
@@ -191,6 +191,8 @@ async def _put_tenant(store: Store, tenant: Tenant) -> None:
         status=tenant.status,
         key=tenant.key or None,
         token_keys=tenant.token_keys or None,
+        signing_keys=tenant.signing_keys or None,
+        signatures=tenant.signatures or None,
     )
     try:
         if await store.change_tenant(tenant.uuid, change) is None:

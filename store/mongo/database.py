@@ -261,6 +261,7 @@ class Database:
             await watched.create_index([("changed", DESCENDING), ("revision", DESCENDING)])
         # These have all that a sweep asks for, so that it reads no bundle and no report.
         await self.records.create_index(["digest", "_id"])
+        await self.records.create_index(["versions.digest"], sparse=True)
         await self.bundles.create_index([("kept", DESCENDING), "bytes", "_id"])
         await self.bundles.create_index(["file"], sparse=True)
 

@@ -41,6 +41,12 @@ def record(module: Module) -> Record:
     return Record(hashlib.sha256(encoded).hexdigest(), msgspec.msgpack.decode(encoded, type=Module))
 
 
+def fields(record: Record) -> Document:
+    """What a record's document holds besides its key."""
+    found: Document = msgspec.to_builtins(record.module, builtin_types=(bytes,))
+    return found
+
+
 def read_record(document: Document) -> Record:
     """The record in a document. Raises msgspec.ValidationError."""
     return Record(document["_id"], msgspec.convert(document, Module))
@@ -59,7 +65,17 @@ def read_head(document: Document) -> Head:
     return msgspec.convert(document, Head)
 
 
-TENANT_FIELDS: Final = ("name", "folded", "plan", "status", "created", "key", "token_keys")
+TENANT_FIELDS: Final = (
+    "name",
+    "folded",
+    "plan",
+    "status",
+    "created",
+    "key",
+    "token_keys",
+    "signing_keys",
+    "signatures",
+)
 """What is kept of a tenant besides its UUID. `folded` is missing where there is no name, for its index is unique."""
 
 

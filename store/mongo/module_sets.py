@@ -19,7 +19,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from store.contract import Conflict, ModuleSet, StoreUnavailable
 from store.mongo.bundles import Bundles
 from store.mongo.database import Database
-from store.mongo.documents import Head, Record, read_head, read_record
+from store.mongo.documents import Head, Record, fields, read_head, read_record
 
 _ATTEMPTS: Final = 20
 """How often a step is tried again when others changed the same owner's modules meanwhile."""
@@ -103,16 +103,16 @@ class ModuleSets:
         """Keeps these. Raises ValueError when the bundle of one was not kept."""
         if not records:
             return
-        digests = {record.module.digest for record in records}
+        digests = {digest for record in records for digest in record.module.digests}
         if not await self._bundles.keep(digests):
             missing = await self._bundles.missing(digests)
             for record in records:
-                if record.module.digest in missing:
-                    raise ValueError(f"the bundle {record.module.digest} of module {record.module.name} was not kept")
+                if record.module.digests & missing:
+                    raise ValueError(f"a bundle of module {record.module.name} was not kept")
         writes = [
             UpdateOne(
                 {"_id": record.key},
-                {"$setOnInsert": msgspec.structs.asdict(record.module), "$currentDate": {"kept": True}},
+                {"$setOnInsert": fields(record), "$currentDate": {"kept": True}},
                 upsert=True,
             )
             for record in records

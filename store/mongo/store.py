@@ -27,7 +27,9 @@ MODULES_KEPT_BYTES: Final = 64 * 1024 * 1024
 BUNDLES_KEPT_BYTES: Final = 64 * 1024 * 1024
 """Bundles kept in memory, together."""
 _MODULE_BYTES: Final = 2000
-"""What a module counts for besides its report."""
+"""What a module counts for besides its report and versions."""
+_VERSION_BYTES: Final = 400
+"""What one of its versions does."""
 
 _CHANGED_AGAIN: Final[Document] = {"$currentDate": {"changed": True}, "$inc": {"revision": 1}}
 
@@ -88,9 +90,10 @@ class MongoStore:
         """Registers a tenant. Raises Conflict when the UUID is registered or the name is another's."""
         await self._tenants.add(tenant)
 
-    async def change_tenant(self, uuid: str, change: TenantChange) -> Tenant | None:
-        """Changes a tenant; None when there is no such tenant. Raises Conflict when the name is another's."""
-        return await self._tenants.change(uuid, change)
+    async def change_tenant(self, uuid: str, change: TenantChange, signatures: str | None = None) -> Tenant | None:
+        """Changes a tenant; None when there is no such tenant. Raises Conflict when the name is another's, or
+        its signatures are not these."""
+        return await self._tenants.change(uuid, change, signatures)
 
     async def remove_tenant(self, uuid: str) -> bool:
         """Forgets a tenant, then its variables, usage and modules; False when there is neither it nor a module."""
@@ -198,7 +201,7 @@ class MongoStore:
     def _know_set(self, held: Held) -> None:
         modules = held.modules
         if modules.revision and self._watch.is_latest(Change(What.MODULES, modules.owner), modules.revision):
-            bytes_held = sum(len(module.report) + _MODULE_BYTES for module in modules.modules) + _MODULE_BYTES
+            bytes_held = sum(map(_bytes, modules.modules)) + _MODULE_BYTES
             self._known_sets.put(modules.owner, held, bytes_held)
 
     def _changed(self, change: Change, document: Document) -> None:
@@ -215,3 +218,8 @@ class MongoStore:
         if not watching.cancelled() and (error := watching.exception()):
             log.critical("the store's watch failed", exc_info=error)
             self._database.give_up("the store's watch failed, see the log: restart Plugbay")
+
+
+def _bytes(module: Module) -> int:
+    """What a module counts for in memory."""
+    return len(module.report) + len(module.versions) * _VERSION_BYTES + _MODULE_BYTES

@@ -62,6 +62,9 @@ class Sweep:
                 digests.add(record["digest"])
             else:
                 unnamed.append(record["_id"])
+        # Those of records that no set names are among them: their bundles go with a later sweep.
+        async for record in self._database.records.find({"versions.digest": {"$gte": ""}}, {"versions.digest": True}):
+            digests.update(version["digest"] for version in record["versions"])
         for start in range(0, len(unnamed), _BATCH):
             await self._database.records.delete_many(
                 {"_id": {"$in": unnamed[start : start + _BATCH]}, "kept": kept_before}

@@ -80,9 +80,12 @@ class Tenants:
             wrote(document["revision"])
             self._know(document)
 
-    async def change(self, uuid: str, wanted: TenantChange) -> Tenant | None:
+    async def change(self, uuid: str, wanted: TenantChange, signatures: str | None) -> Tenant | None:
         """See Store.change_tenant."""
-        text(uuid, "the UUID")
+        there = {"_id": text(uuid, "the UUID")} | _PRESENT
+        only: Document = {}
+        if signatures is not None:  # a tenant that never had any has no such field
+            only = {"signatures": {"$in": [text(signatures, "the signatures"), *([] if signatures else [None])]}}
         fields = tenant_fields(wanted)
         change = {"$set": fields} if fields else {}
         if fields.get("name") == "":
@@ -90,11 +93,14 @@ class Tenants:
         with self._database.operation(), self._watch.own(Change(What.TENANT, uuid)) as wrote:
             try:
                 document = await self._database.tenants.find_one_and_update(
-                    {"_id": uuid} | _PRESENT, change | _CHANGED_AGAIN, return_document=ReturnDocument.AFTER
+                    there | only, change | _CHANGED_AGAIN, return_document=ReturnDocument.AFTER
                 )
             except DuplicateKeyError as error:
                 raise Conflict(f"another tenant is called {wanted.name}") from error
             if document is None:
+                if only and await self._database.tenants.find_one(there, {"_id": True}):
+                    self._known.drop(uuid)
+                    raise Conflict(f"the signatures of {uuid} are others by now")
                 return None
             wrote(document["revision"])
             return self._know(document)

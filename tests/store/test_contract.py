@@ -12,7 +12,7 @@ import pytest
 
 from calls import bundle as bundles
 from settings import ROOT
-from store.contract import Conflict, Module, ModuleSet, Status, Store, StoreUnavailable, Tenant, TenantChange
+from store.contract import Conflict, Module, ModuleSet, Status, Store, StoreUnavailable, Tenant, TenantChange, Version
 from store.sqlite import SqliteStore
 from tests.store.mongo_stores import mongo_store
 
@@ -60,9 +60,26 @@ async def store(reopen: Reopen) -> Store:
     return await reopen()
 
 
-def module(name: str, digest: str, *, owner: str = ADMIN, alias: str | None = None, report: bytes = b"{}") -> Module:
+def module(
+    name: str,
+    digest: str,
+    *,
+    owner: str = ADMIN,
+    alias: str | None = None,
+    report: bytes = b"{}",
+    version: int = 0,
+    versions: tuple[Version, ...] = (),
+) -> Module:
     return Module(
-        owner=owner, name=name, alias=alias, digest=digest, source=f"/p/{name}.py", environment="e", report=report
+        owner=owner,
+        name=name,
+        alias=alias,
+        digest=digest,
+        source=f"/p/{name}.py",
+        environment="e",
+        report=report,
+        version=version,
+        versions=versions,
     )
 
 
@@ -291,6 +308,47 @@ async def test_a_bundle_that_a_module_names_is_never_forgotten(store: Store) -> 
     for turn in range(100):
         await store.change_modules(ADMIN, [await kept(store, "m", code=b"x = %d\n" % turn)], [])
     assert await store.bundle(first.digest) is not None
+
+
+async def test_versions_of_a_module_are_kept_with_it(reopen: Reopen) -> None:
+    store = await reopen()
+    digests = [await store.put_bundle(bundles.pack({"m.py": b"%d" % number})) for number in range(3)]
+    versions = tuple(Version(number, digest, number + 0.5, "ab" * number) for number, digest in enumerate(digests))
+    for serving in (2, 0, 1):
+        put = module("m", digests[serving], version=serving, versions=versions)
+        revision = (await store.modules(ADMIN)).revision
+        after = await store.change_modules(ADMIN, [put], [])
+        assert (after.modules, after.revision) == ((put,), revision + 1)
+        assert await store.change_modules(ADMIN, [put], []) == after
+    store = await reopen()
+    assert (await store.modules(ADMIN)).modules == (put,)
+    fewer = module("m", digests[2], version=2, versions=versions[1:])
+    assert (await store.change_modules(ADMIN, [fewer], [])).modules == (fewer,)
+    await store.change_modules(ADMIN, [], ["m"])
+    anew = module("m", digests[0])
+    assert (await store.change_modules(ADMIN, [anew], [])).modules == (anew,)
+
+
+async def test_a_version_without_its_bundle_changes_nothing(store: Store) -> None:
+    good = await kept(store, "m")
+    lost = msgspec.structs.replace(good, version=2, versions=(Version(1, "0" * 64, 1.0), Version(2, good.digest, 2.0)))
+    with pytest.raises(ValueError, match="bundle of module m was not kept"):
+        await store.change_modules(ADMIN, [lost], [])
+    assert (await store.modules(ADMIN)).revision == 0
+
+
+async def test_signatures_are_changed_only_from_what_they_were(store: Store) -> None:
+    assert await store.change_tenant(TENANT, TenantChange(signatures="a"), "") is None
+    await store.add_tenant(Tenant(uuid=TENANT))
+    changes = [store.change_tenant(TENANT, TenantChange(signatures=str(number)), "") for number in range(20)]
+    ended = await asyncio.gather(*changes, return_exceptions=True)
+    [done] = [one for one in ended if isinstance(one, Tenant)]
+    assert [type(one) for one in ended if one != done] == [Conflict] * 19
+    assert await store.tenant(TENANT) == done
+    with pytest.raises(Conflict):
+        await store.change_tenant(TENANT, TenantChange(signatures="b"), "")
+    changed = await store.change_tenant(TENANT, TenantChange(signatures="b", signing_keys="k"), done.signatures)
+    assert changed == Tenant(uuid=TENANT, signatures="b", signing_keys="k") == await store.tenant(TENANT)
 
 
 async def test_50_concurrent_changes_are_all_kept(store: Store) -> None:

@@ -14,10 +14,10 @@ import msgspec
 import pytest
 
 from settings import ROOT
-from store.contract import Conflict, Status, StoreUnavailable, Tenant, TenantChange
+from store.contract import Conflict, Status, StoreUnavailable, Tenant, TenantChange, Version
 from store.sqlite import SqliteStore
 from store.sqlite_file import VERSION
-from tests.store.test_contract import ADMIN, TENANT, kept
+from tests.store.test_contract import ADMIN, TENANT, kept, module
 
 
 @pytest.fixture
@@ -230,6 +230,9 @@ async def test_a_file_of_the_second_schema_is_taken_up_with_all_it_has(folder: P
     store = SqliteStore(folder)
     await store.open()
     await store.change_tenant(TENANT, TenantChange(token_keys="sealed"))
+    digest = await store.put_bundle(b"x")
+    new = module("new", digest, owner=TENANT, version=1, versions=(Version(1, digest, 1.5),))
+    assert new in (await store.change_modules(TENANT, [new], [])).modules
     assert (await store.variables.put(TENANT, "sealed", 0)).sealed == "sealed"
     assert await store.tenant(TENANT) == msgspec.structs.replace(ada, token_keys="sealed")
     await store.close()
@@ -301,8 +304,8 @@ async def test_a_locked_file_is_said_to_be_locked(
 
 
 async def test_bundles_that_no_module_names_do_not_pile_up(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("store.sqlite.UNNAMED_KEPT", 10)
-    monkeypatch.setattr("store.sqlite.UNNAMED_KEPT_BYTES", 5000)
+    monkeypatch.setattr("store.sqlite_modules.UNNAMED_KEPT", 10)
+    monkeypatch.setattr("store.sqlite_modules.UNNAMED_KEPT_BYTES", 5000)
     big = await store.put_bundle(b"x" * 5000)
     small = [await store.put_bundle(b"%d" % turn) for turn in range(20)]
     await store.put_bundle(b"0")  # kept again: the latest now

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from calls import bundle as bundles
-from store.contract import Module, Status, Store, Tenant
+from store.contract import Module, Status, Store, Tenant, Version
 from store.transfer import (
     FORMAT,
     BadFile,
@@ -51,7 +51,16 @@ async def make(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[
 async def fill(store: Store) -> None:
     """Something of everything, and what is hard to carry."""
     await store.add_tenant(
-        Tenant(uuid=TENANT, name="Ada", plan="standard", status=Status.ELEVATED, created=1.5, key="ab")
+        Tenant(
+            uuid=TENANT,
+            name="Ada",
+            plan="standard",
+            status=Status.ELEVATED,
+            created=1.5,
+            key="ab",
+            signing_keys="k",
+            signatures="s",
+        )
     )
     await store.add_tenant(Tenant(uuid=ADMIN, status=Status.DISABLED))
     await store.variables.put(TENANT, "sealed", 0)
@@ -62,6 +71,9 @@ async def fill(store: Store) -> None:
         module(text, same.digest, owner=TENANT, alias=text or None, report=os.urandom(100)) for text in HOSTILE if text
     ]
     await store.change_modules(TENANT, odd, [])
+    earlier = await store.put_bundle(b"an earlier version")
+    versions = (Version(4, earlier, 1.5, "ab"), Version(7, same.digest, 2.5))
+    await store.change_modules(TENANT, [module("odd", same.digest, owner=TENANT, version=7, versions=versions)], [])
     many = [module(f"m{number}", same.digest) for number in range(120)]
     large = module("large", await store.put_bundle(bundles.pack({"large/data": os.urandom(5 * 1024 * 1024)})))
     await store.change_modules(ADMIN, [*many, large], [])
@@ -70,7 +82,7 @@ async def fill(store: Store) -> None:
 async def content(store: Store) -> list[object]:
     """All that a store holds, but for revisions."""
     sets = {owner: (await store.modules(owner)).modules for owner in await store.owners()}
-    digests = sorted({module.digest for modules in sets.values() for module in modules})
+    digests = sorted({digest for modules in sets.values() for module in modules for digest in module.digests})
     held = [await store.bundle(digest) for digest in digests]
     sealed = {owner: (await store.variables.get(owner)).sealed for owner in await store.variables.owners()}
     return [await store.tenants(), sealed, await store.settings(), sets, held]
@@ -89,7 +101,7 @@ async def test_a_store_moves_to_the_other_kind_whole(make: Make, source: str, ta
     first, second = await make(source), await make(target)
     await fill(first)
     file = io.BytesIO()
-    expected = Copied(tenants=2, settings=len(HOSTILE), modules=121 + len(HOSTILE) - 1, bundles=2)
+    expected = Copied(tenants=2, settings=len(HOSTILE), modules=122 + len(HOSTILE) - 1, bundles=3)
     assert await export_store(first, file) == expected
     file.seek(0)
     assert await import_store(second, file) == expected
@@ -159,6 +171,7 @@ def packed(*records: Record | bytes) -> bytes:
 
 
 _LOST = Module(owner="o", name="m", alias=None, digest="0" * 64, source="", environment="", report=b"")
+_LOST_VERSION = msgspec.structs.replace(_LOST, digest=bundles.digest(b"x"), versions=(Version(1, "0" * 64, 1.0),))
 
 
 @pytest.mark.parametrize(
@@ -173,7 +186,8 @@ _LOST = Module(owner="o", name="m", alias=None, digest="0" * 64, source="", envi
         (packed(Begin(FORMAT), b"\xc1"), "damaged"),
         (packed(Begin(FORMAT), Begin(FORMAT)), "no export"),
         (packed(Begin(FORMAT), End(b"wrong")), "damaged"),
-        (packed(Begin(FORMAT), BundleRecord(b"other"), ModuleRecord(_LOST)), "lacks the bundle of module m"),
+        (packed(Begin(FORMAT), BundleRecord(b"other"), ModuleRecord(_LOST)), "lacks a bundle of module m"),
+        (packed(Begin(FORMAT), BundleRecord(b"x"), ModuleRecord(_LOST_VERSION)), "lacks a bundle of module m"),
         (packed(Begin(FORMAT), b"\x91" * 100_000), "damaged"),
     ],
 )
@@ -181,7 +195,7 @@ async def test_a_file_that_is_no_export_changes_nothing(make: Make, data: bytes,
     store = await make("sqlite")
     with pytest.raises(BadFile, match=told):
         await import_store(store, io.BytesIO(data))
-    assert await content(store) == [[], {}, {}, []]
+    assert await content(store) == [[], {}, {}, {}, []]
 
 
 async def test_damage_anywhere_is_found_before_anything_is_stored(make: Make) -> None:
@@ -196,4 +210,4 @@ async def test_damage_anywhere_is_found_before_anything_is_stored(make: Make) ->
         for data in (bytes(bad), good[:place], good + b"\0"):
             with pytest.raises(BadFile):
                 await import_store(second, io.BytesIO(data))
-    assert await content(second) == [[], {}, {}, []]
+    assert await content(second) == [[], {}, {}, {}, []]
