@@ -34,7 +34,7 @@ class Checkout(Stack):
         self.variables = folder / "secrets" / "plugins.env"
         self.certificate = folder / "tls" / "cert.pem"
         self.url = f"https://127.0.0.1:{self.port}"
-        _make_certificate(self.certificate.parent)
+        make_certificate(self.certificate.parent)
         self.set(
             COMPOSE_PROJECT_NAME=self.project,
             COMPOSE_PROFILES="notes",
@@ -77,7 +77,7 @@ class Checkout(Stack):
         return value
 
 
-def _make_certificate(folder: Path) -> None:
+def make_certificate(folder: Path) -> None:
     """For 127.0.0.1, signed by itself. Everybody may read the key: who nginx is, differs from us."""
     folder.mkdir()
     subprocess.run(

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from settings import Settings
-from tests.stack.checkout import GATEWAYS, Checkout
+from tests.stack.checkout import GATEWAYS, Checkout, make_certificate
 from tests.stack.stack import ROOT
 
 pytestmark = pytest.mark.needs("docker")
@@ -52,6 +54,60 @@ def test_it_speaks_https_alone(checkout: Checkout) -> None:
     plain = httpx.get(checkout.url.replace("https", "http") + "/rest/services/hello-world/", timeout=30)
     assert plain.status_code == 400
     assert plain.json() == {"status": "this port speaks HTTPS: begin the address with https://"}
+
+
+def test_a_key_that_nginx_cannot_read_is_named_with_the_fix(checkout: Checkout, tmp_path: Path) -> None:
+    (tmp_path / "key.pem").touch(mode=0o600)
+    mounts = {
+        checkout.root / "nginx": "/etc/plugbay",
+        checkout.certificate: "/run/tls/cert.pem",
+        tmp_path / "key.pem": "/run/tls/key.pem",
+    }
+    done = subprocess.run(
+        [
+            *("docker", "run", "--rm", "--network", "none", "--user", "64003:64003", "--tmpfs", "/tmp"),
+            *("--env", "PROXY_SECRET=none", "--entrypoint", "sh"),
+            *(f"--volume={source}:{target}:ro" for source, target in mounts.items()),
+            *(os.environ.get("NGINX_IMAGE", "nginx:1.28-alpine"), "/etc/plugbay/start.sh"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 78
+    assert done.stderr == (
+        "plugbay: TLS_CERT, TLS_KEY: user id 64003 cannot read the key: chgrp 64003 the file and chmod 640\n"
+    )
+
+
+def test_a_renewed_certificate_counts_once_nginx_restarts(checkout: Checkout, tmp_path: Path) -> None:
+    make_certificate(tmp_path / "tls")
+    for file in (tmp_path / "tls").iterdir():
+        shutil.copy(file, checkout.certificate.with_name("new"))
+        checkout.certificate.with_name("new").replace(checkout.certificate.with_name(file.name))
+    done = checkout.run("docker-restart.sh", "nginx")
+    assert done.returncode == 0, done.stderr
+    until = time.monotonic() + LIVE_SECS
+    while True:
+        try:
+            assert checkout.call("add/1/2") == 3
+            return
+        except httpx.ConnectError:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+
+
+def test_compose_may_be_a_program_of_its_own(checkout: Checkout, tmp_path: Path) -> None:
+    docker = shutil.which("docker")
+    for name, script in {
+        "docker": f'[ "$1" != compose ] || exit 1\nexec {docker} "$@"',
+        "docker-compose": f'exec {docker} compose "$@"',
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    done = checkout.run("docker-logs.sh", "host", PATH=f"{tmp_path}:{os.environ['PATH']}")
+    assert done.returncode == 0, done.stderr
+    assert f"host {checkout.project} takes calls" in done.stdout
 
 
 def test_the_operator_reads_where_it_is(checkout: Checkout) -> None:
