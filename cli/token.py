@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
 from cli import installation, options
 from cli.call import target
 from cli.output import output
+from cli.problem import USAGE, Problem
 from cli.server import Server
 
 app = typer.Typer(help="Make tokens for calls, and the keys they are made with.", no_args_is_help=True)
@@ -73,16 +75,20 @@ def new_key(tenant: options.Tenant = None, url: options.Url = None, as_json: opt
 
 @app.command()
 def retire(
-    id: Annotated[str, typer.Argument(metavar="KEY", help="The key's id.")],
+    id: Annotated[str | None, typer.Argument(metavar="[KEY]", help="The key's id.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All of them, also those that cannot be read.")] = False,
     tenant: options.Tenant = None,
     url: options.Url = None,
     as_json: options.Json = False,
 ) -> None:
-    """Have tokens that were made with a key be good no more, within a second."""
+    """Have tokens that were made with a key, or with any, be good no more, within a second."""
     with output(as_json) as out:
+        if every is (id is not None):
+            raise Problem("Name one key, or say --all", USAGE)
         server = Server(installation.load(), url)
-        server.control("DELETE", f"/api/tenants/{server.owner(tenant)}/token-keys/{id}")
+        path = f"/api/tenants/{server.owner(tenant)}/token-keys"
+        server.control("DELETE", path if id is None else f"{path}/{quote(id, safe='')}")
         if out.as_json:
-            out.document({"retired": id})
+            out.document({"retired": "all" if id is None else id})
         else:
-            out.line(f"Retired {id}.")
+            out.line("Retired all." if id is None else f"Retired {id}.")

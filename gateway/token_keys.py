@@ -107,6 +107,11 @@ class TokenKeys:
             await self._keep(owner, left)
         return True
 
+    async def forget(self, owner: str) -> None:
+        """Makes all keys of an owner good no more, also those that cannot be read. Raises StoreUnavailable."""
+        async with self._changing:
+            await self._keep(owner, ())
+
     async def _keep(self, owner: str, keys: tuple[Kept, ...]) -> None:
         sealed = self._sealer.seal(_what(owner), msgspec.msgpack.encode(keys)) if keys else ""
         if owner == self._admin:

@@ -106,7 +106,7 @@ def _may(principal: Principal, method: str, raw_path: bytes) -> bool:
         "GET": rb"/api/(modules(/[^/]+)?|endpoints|logs)/?|%b(/modules|/token-keys)?/?" % own,
         "PUT": rb"%b/modules/[^/]+/?" % own,
         "POST": rb"%b/(token-keys|tokens)/?" % own,
-        "DELETE": rb"%b/(modules|token-keys)/[^/]+/?" % own,
+        "DELETE": rb"%b/((modules|token-keys)/[^/]+|token-keys)/?" % own,
     }
     paths["HEAD"] = paths["GET"]
     return method in paths and re.fullmatch(paths[method], raw_path) is not None

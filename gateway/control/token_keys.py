@@ -78,6 +78,15 @@ async def retire_token_key(
     audit.record(request, "token key retired", tenant=owner, id=id)
 
 
+@router.delete(
+    "/tenants/{uuid}/token-keys", summary="Retire all keys for tokens", status_code=204, response_class=Response
+)
+async def retire_token_keys(request: Request, services: Wired, owner: Owner, _: Annotated[NoQuery, Query()]) -> None:
+    """Also those that cannot be read, because SECRETS_KEY is another one now. Takes the tenant's own key too."""
+    await services.token_keys.forget(owner)
+    audit.record(request, "token keys retired", tenant=owner)
+
+
 @router.post("/tenants/{uuid}/tokens", summary="Make a token", responses={409: {"description": "There is no key yet"}})
 async def make_token(
     services: Wired, owner: Owner, wanted: models.TokenRequest, _: Annotated[NoQuery, Query()]
@@ -98,4 +107,4 @@ async def make_token(
 
 
 def _unreadable(error: Unsealable) -> Rejected:
-    return Rejected(503, f"The keys for tokens cannot be used: {error}", field="SECRETS_KEY", retry_after=60)
+    return Rejected(503, f"The keys for tokens cannot be used: {error}.", field="SECRETS_KEY", retry_after=60)

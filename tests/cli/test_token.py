@@ -102,6 +102,10 @@ def test_keys(plugbay: FakePlugbay, tool: Tool) -> None:
     assert tool("token", "new-key", "--tenant", ADA).stdout == KEY.text() + "\n"
     assert tool("token", "retire", "01020304", "--tenant", ADA).stdout == "Retired 01020304.\n"
     assert plugbay.last.method == "DELETE"
+    plugbay.answers_bytes("DELETE", path, b"", "text/plain", 204)
+    assert tool("token", "retire", "--all", "--tenant", ADA).stdout == "Retired all.\n"
+    for wrong in (["retire"], ["retire", "01020304", "--all"]):
+        assert tool("token", *wrong, "--tenant", ADA).exit_code == 2
 
 
 def test_whose_keys_has_to_be_known(plugbay: FakePlugbay, tool: Tool) -> None:

@@ -26,7 +26,7 @@ OPERATIONS = {
     "/api/tenants/{uuid}/key": {"post"},
     "/api/tenants/{uuid}/modules": {"get"},
     "/api/tenants/{uuid}/modules/{name}": {"put", "delete"},
-    "/api/tenants/{uuid}/token-keys": {"get", "post"},
+    "/api/tenants/{uuid}/token-keys": {"get", "post", "delete"},
     "/api/tenants/{uuid}/token-keys/{id}": {"delete"},
     "/api/tenants/{uuid}/tokens": {"post"},
     "/api/pools": {"get"},

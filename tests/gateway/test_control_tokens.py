@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 
 from plugbay_client.token import TokenKey
+from store.contract import TenantChange
 from tests.catalogue.conftest import importer
 from tests.gateway.control_server import ADMIN, problems
 from tests.gateway.tenant_plane import TenantPlane, serving
@@ -47,6 +48,18 @@ async def test_two_are_good_at_once(plane: TenantPlane) -> None:
     assert (await plane.client.delete(f"{path}/no-id")).status_code == 422
 
 
+async def test_keys_that_cannot_be_read_can_be_left_behind(plane: TenantPlane) -> None:
+    ada = await plane.register("Ada")
+    path = f"/api/tenants/{ada['uuid']}/token-keys"
+    await plane.installation.store.change_tenant(ada["uuid"], TenantChange(token_keys="of another SECRETS_KEY"))
+    for answer in (await plane.client.get(path), await plane.client.post(path)):
+        assert answer.status_code == 503
+        assert set(problems(answer.json())) == {"SECRETS_KEY"}
+    async with plane.speaking(ada["key"]) as client:
+        assert (await client.delete(path)).status_code == 204
+    assert (await plane.client.post(path)).status_code == 201
+
+
 async def test_a_tenant_manages_its_own_alone(plane: TenantPlane) -> None:
     ada, bob = await plane.register("Ada"), await plane.register("Bob")
     async with plane.speaking(ada["key"]) as client:
@@ -57,6 +70,7 @@ async def test_a_tenant_manages_its_own_alone(plane: TenantPlane) -> None:
             assert (await client.get(f"/api/tenants/{other}/token-keys")).status_code == 403
             assert (await client.post(f"/api/tenants/{other}/token-keys")).status_code == 403
             assert (await client.delete(f"/api/tenants/{other}/token-keys/{key['id']}")).status_code == 403
+            assert (await client.delete(f"/api/tenants/{other}/token-keys")).status_code == 403
             wanted = {"method": "GET", "target": "/rest/services/hello/"}
             assert (await client.post(f"/api/tenants/{other}/tokens", json=wanted)).status_code == 403
         assert (await client.delete(f"{own}/{key['id']}")).status_code == 204
