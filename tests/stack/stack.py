@@ -49,6 +49,7 @@ class Stack:
             "ADMIN_UUID": str(uuid.uuid4()),
             "ADMIN_KEY": self.admin_key,
             "PROXY_SECRET": secrets.token_urlsafe(24),
+            "SECRETS_KEY": secrets.token_urlsafe(32),
             "PREWARMED_RUNNERS": "1",
             "PROGRESS": "plain",
         }
