@@ -84,6 +84,7 @@ def test_a_tenant_from_registration_to_removal(stack: Stack, admin: httpx.Client
         assert record["text"] == "said hi\n"
         assert tenant.get("/api/pools").status_code == 403
 
+    until(lambda: len(runners(admin, uuid)) == 1)  # hosts tell of their pools four times a second
     [runner] = runners(admin, uuid)
     [container] = containers(stack, runner)
     config, host = container["Config"], container["HostConfig"]
@@ -105,6 +106,7 @@ def test_a_tenant_from_registration_to_removal(stack: Stack, admin: httpx.Client
 
     assert admin.patch(own, json={"status": "enabled"}).status_code == 200
     assert httpx.get(f"{stack.url}{path}", timeout=60).status_code == 200
+    until(lambda: len(runners(admin, uuid)) == 1)
     [again] = runners(admin, uuid)
     assert again != runner
 
