@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 from pathlib import Path
 
@@ -65,11 +64,10 @@ def test_names_that_only_look_alike_are_taken(tmp_path: Path, name: str) -> None
     assert read(file, OWN) == {name: "1"}
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may read everything")
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     file = tmp_path / "plugins.env"
-    file.touch(mode=0)
-    with pytest.raises(BadVariables, match=f"{file} cannot be read: Permission denied"):
+    file.mkdir()
+    with pytest.raises(BadVariables, match=f"{file} cannot be read: Is a directory"):
         read(file, OWN)
 
 
