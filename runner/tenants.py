@@ -139,14 +139,17 @@ class TenantPools:
     def _has_room(self) -> bool:
         # A pool that was just opened has no runner yet, but takes the place of one.
         taken = sum(max(1, pool.runners) for pool in self._pools.values())
-        ending = sum(pool.runners for pool in self._ending)
-        return len(self._stock) + taken + ending < self._limits.max_runners
+        return len(self._stock) + taken + self._finishing() < self._limits.max_runners
+
+    def _finishing(self) -> int:
+        """Runners that have calls though their pool is ending. What has none is gone in a moment, and in nobody's way."""
+        return sum(pool.runners for pool in self._ending if not pool.quiet)
 
     def _needed(self, more: int) -> int:
         """Runners there will be once every pool has its first, and `more` pools likewise: who waits for one is
         given a prewarmed one while there is any."""
         waiting = sum(not pool.runners for pool in self._pools.values()) + more
-        running = sum(pool.runners for pool in self._pools.values())
+        running = sum(pool.runners for pool in self._pools.values()) + self._finishing()
         return running + waiting + len(self._stock) - min(waiting, self._stock.ready)
 
     def accept(self, job: Job) -> None:
