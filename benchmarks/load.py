@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
@@ -75,10 +76,11 @@ def run(
     command = [WRK, "-t1", f"-c{connections}", f"-d{secs}", "--latency", "-s", str(_SCRIPT), url]
     if body is not None:
         command += ["--", body[0], str(body[1])]
-    elif paths is not None:
-        command += ["--", str(paths)]
+    environ = {**os.environ, **({"WRK_PATHS": str(paths)} if paths is not None else {})}
     try:
-        ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=secs + _LATE_SECS)
+        ended = subprocess.run(
+            command, env=environ, capture_output=True, text=True, check=False, timeout=secs + _LATE_SECS
+        )
     except subprocess.TimeoutExpired as error:
         raise Invalid(f"wrk did not end within {secs + _LATE_SECS} s") from error
     if ended.returncode != 0:

@@ -1,26 +1,29 @@
 -- Lets wrk send a body, or ask one path after the other, and prints what it measured as one line of JSON.
 --
---   wrk … -s wrk.lua URL [-- METHOD BODY-FILE | -- PATHS-FILE]
-
-local requests = {}
+--   wrk … -s wrk.lua URL [-- METHOD BODY-FILE]
+--   WRK_PATHS=FILE wrk … -s wrk.lua URL          a path a line, which take turns
 
 function init(args)
-  if args[2] then
+  if args[1] then
     local file = assert(io.open(args[2], "rb"))
     wrk.method = args[1]
     wrk.body = file:read("*a")
     wrk.headers["Content-Type"] = "application/json"
     file:close()
-  elseif args[1] then
-    wrk.init(args)
-    for path in io.lines(args[1]) do
-      requests[#requests + 1] = wrk.format(nil, path)
+  end
+end
+
+local paths = os.getenv("WRK_PATHS")
+if paths then
+  local requests, turn = {}, 0
+  function request()
+    if turn == 0 then
+      for path in io.lines(paths) do
+        requests[#requests + 1] = wrk.format(nil, path)
+      end
     end
-    local turn = 0
-    request = function()
-      turn = turn % #requests + 1
-      return requests[turn]
-    end
+    turn = turn % #requests + 1
+    return requests[turn]
   end
 end
 

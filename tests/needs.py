@@ -55,6 +55,7 @@ NEEDS = {
     "node": Need("nodejs", _program("node")),
     "redis": Need("redis-server", _program("redis-server")),
     "shellcheck": Need("shellcheck", _program("shellcheck")),
+    "wrk": Need("wrk", _program("wrk")),
 }
 
 

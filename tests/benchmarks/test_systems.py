@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks import plan
+from benchmarks import load, plan
 from benchmarks.client import Question
 from benchmarks.load import Invalid
 from benchmarks.processes import ROOT
@@ -32,6 +32,17 @@ def test_a_reference_answers_and_stops(system: System, tmp_path: Path) -> None:
         one.check(system.echo)
         processes = [one.process, *one.process.children(recursive=True)]
     assert stopped(processes)
+
+
+@pytest.mark.needs("wrk")
+def test_paths_take_turns(tmp_path: Path) -> None:
+    paths = tmp_path / "paths.txt"
+    with running(REFERENCE, tmp_path) as one:
+        paths.write_text(f"{one.echo.path}\n{one.echo.path}\n")
+        assert load.run(one.url(Question("/nothing", None)), 1, 1, paths=paths).requests > 0
+        paths.write_text(f"{one.echo.path}\n/nothing\n")
+        with pytest.raises(Invalid, match="refused"):
+            load.run(one.url(one.echo), 1, 1, paths=paths)
 
 
 def test_the_product_answers_and_stops(tmp_path: Path) -> None:
