@@ -23,8 +23,7 @@ def logs(
     url: options.Url = None,
     as_json: options.Json = False,
 ) -> None:
-    """Show what functions printed, the oldest first. With --json a page as /api/logs gives it, the newest first;
-    with -f besides, one JSON record a line."""
+    """Show what functions printed, the oldest first; with --json a page of /api/logs, with -f too a record a line."""
     from cli.answers import Record, Records, read
     from cli.server import Server
 
