@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 ROOT = Path(__file__).resolve().parent
 
 _SLUG = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
-_SECRET = {"ADMIN_KEY", "PROXY_SECRET", "MONGO_URI", "REDIS_URL", "SECRETS_KEY"}
+_SECRET = {"ADMIN_KEY", "PROXY_SECRET", "MONGO_URI", "REDIS_URL", "SECRETS_KEY", "SECRETS_KEY_OLD"}
 """Settings that are not shown when they are wrong."""
 _NUMBERED = re.compile(r"URL_PARM([1-9][0-9]*)")
 _OTHER_NAMES = re.compile(
@@ -106,6 +106,12 @@ class Settings(BaseModel):
         pattern=r"^([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])?$",
         repr=False,
         description="Key that secrets in the store are encrypted with, 32 bytes as base64url; made at the first start",
+    )
+    SECRETS_KEY_OLD: str = Field(
+        default="",
+        pattern=r"^([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])?$",
+        repr=False,
+        description="SECRETS_KEY as it was before: the next start encrypts with the new one what this one did",
     )
     REQUIRE_TOKENS: RequireTokens = Field(
         default="none", description="Which calls take a token: `none`, those of `tenants`, or `all`"

@@ -50,6 +50,8 @@ class Begin(_Frame, frozen=True, tag=2):
     """Bytes of a result at most."""
     packages: list[str]
     """Folders with third-party packages the owner's code may import."""
+    module_environ: dict[str, dict[str, str]] = {}
+    """What single modules find besides `environ`, or in place of it."""
 
 
 class Invoke(_Frame, frozen=True, tag=3):

@@ -166,6 +166,20 @@ class Tenants(msgspec.Struct, frozen=True):
     next: str | None
 
 
+class EnvironVariable(msgspec.Struct, frozen=True):
+    """One variable of a tenant's functions."""
+
+    name: str
+    module: str | None
+    value: str | None
+
+
+class Environ(msgspec.Struct, frozen=True):
+    """All variables of a tenant."""
+
+    variables: list[EnvironVariable]
+
+
 class Reason(msgspec.Struct, frozen=True):
     """Why a module, or its newest version, does not serve."""
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli import call, deploy, directory, doctor, key, logs, new, pools, runtime_settings, store, tenants, token
+from cli import call, deploy, directory, doctor, env, key, logs, new, pools, runtime_settings, store, tenants, token
 from cli.installation import ROOT
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ for command in (
     app.command()(command)
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(token.app, name="token")
+app.add_typer(env.app, name="env")
 app.add_typer(store.app, name="store")
 
 

@@ -29,6 +29,8 @@ from gateway.runtime_settings import RuntimeSettings
 from gateway.token_keys import TokenKeys
 from settings import Settings
 from store.contract import Store
+from store.sealing import Sealer, Unsealable
+from store.variables import Variables
 from tokens.ledger import Ledger
 
 log = logging.getLogger("plugbay")
@@ -81,15 +83,30 @@ class Front:
             environment=parts.environment,
         )
         self.runtime = RuntimeSettings(settings, parts.store, parts.told_secs)
-        self.token_keys = TokenKeys(str(settings.ADMIN_UUID), settings.SECRETS_KEY, parts.store)
+        sealer = Sealer(settings.SECRETS_KEY, settings.SECRETS_KEY_OLD)
+        self.token_keys = TokenKeys(str(settings.ADMIN_UUID), sealer, parts.store)
+        self.variables = Variables(parts.store.variables, sealer)
+        self.on_variables: list[Callable[[str], None]] = []
+        """Called with the UUID of each tenant whose variables were changed here."""
         self._settings = settings
         self._parts = parts
         self._logs = CallLogs(settings.LOGS_KEPT_BYTES)
 
     async def start(self) -> None:
         """Shows what was served before, and begins to follow the plugin folders. Raises StoreUnavailable."""
+        await self._reseal()
         await self.catalogue.start()
         await self.load()
+
+    async def _reseal(self) -> None:
+        """Has SECRETS_KEY_OLD be needed no more. Raises StoreUnavailable."""
+        if self._settings.SECRETS_KEY_OLD:
+            try:
+                count = await self.token_keys.reseal() + await self.variables.reseal()
+            except Unsealable as error:
+                log.error("SECRETS_KEY_OLD is still needed, something cannot be read: %s", error)
+            else:
+                log.info("%d secrets were encrypted with SECRETS_KEY: SECRETS_KEY_OLD is needed no more", count)
 
     async def load(self) -> None:
         """Takes up what of the settings in the store is another now. Raises StoreUnavailable."""
@@ -130,6 +147,10 @@ class Front:
             await finish(serving)
             await serving
 
+    def _tell_variables(self, owner: str) -> None:
+        for tell in self.on_variables:
+            tell(owner)
+
     def _server(self) -> _Server:
         # Imported here: with pydantic's models it takes as long as starting a runner, which can go on beside it.
         from gateway.control.app import create_control
@@ -158,6 +179,8 @@ class Front:
             metrics=metrics,
             runtime=self.runtime,
             token_keys=self.token_keys,
+            variables=self.variables,
+            variables_changed=self._tell_variables,
             ready=lambda: self.catalogue.problem or parts.ready(),
         )
         return _Server(

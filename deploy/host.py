@@ -29,12 +29,14 @@ from plans import Plan
 from runner.host import Host, NoEnvironment
 from runner.launcher import ControlMissing, Launcher, LaunchFailed
 from runner.process import ProcessLauncher
-from runner.variables import BadVariables, Variables
+from runner.variables import AdminVariables, BadVariables
 from runner.worker import kernel
 from settings import Settings
 from store.contract import Status, StoreUnavailable
 from store.mongo.store import MongoStore
 from store.mongo.watch import Change, What
+from store.sealing import Sealer
+from store.variables import Variables
 
 log = logging.getLogger("plugbay")
 
@@ -91,7 +93,7 @@ class RunnerHost:
         folder = _empty(settings.RUNNERS_DIR / "sockets")
         launcher = await self._launcher(stack, folder)
         packages = NoEnvironment() if settings.LAUNCHER == "process" else ImagePackages()
-        variables = Variables(settings.ADMIN_ENV_FILE, OWN_NAMES, packages)
+        variables = AdminVariables(settings.ADMIN_ENV_FILE, OWN_NAMES, packages)
         admin = str(settings.ADMIN_UUID)
         host = Host(
             admin,
@@ -102,6 +104,7 @@ class RunnerHost:
             pool_limits(settings),
             tenant_limits(settings, self._plans),
             TenantPlans(settings, self._plans, store),
+            Variables(store.variables, Sealer(settings.SECRETS_KEY, settings.SECRETS_KEY_OLD)).of,
         )
         stack.push_async_callback(host.close, settings.DRAIN_SECS)
         beating = asyncio.create_task(_beat(settings.RUNNERS_DIR / ALIVE), name="sign of life")
@@ -134,6 +137,9 @@ class RunnerHost:
             follower = _renew(change.key, store, host)
         elif change.what is What.TENANT:
             follower = self._end(change.key, store, host)
+        elif change.what is What.VARIABLES:
+            host.variables_changed(change.key)
+            return
         else:
             return
         task = asyncio.create_task(follower, name=f"change of {change.what} {change.key}")

@@ -28,11 +28,13 @@ from runner.launcher import ControlMissing, LaunchFailed
 from runner.packages import Packages
 from runner.process import ProcessLauncher
 from runner.tenants import TenantLimits
-from runner.variables import BadVariables, Variables
+from runner.variables import AdminVariables, BadVariables
 from runner.worker import kernel
 from settings import Settings
 from store.contract import StoreUnavailable
+from store.sealing import Sealer
 from store.sqlite import SqliteStore
+from store.variables import Variables
 from tokens.memory import MemoryLedger
 
 log = logging.getLogger("plugbay")
@@ -74,7 +76,7 @@ class Platform:
         stack.push_async_callback(store.close)
 
         packages = Packages(settings.PLUGINS, settings.DATA_DIR)
-        variables = Variables(settings.ADMIN_ENV_FILE, OWN_NAMES, packages)
+        variables = AdminVariables(settings.ADMIN_ENV_FILE, OWN_NAMES, packages)
         broker = InProcessBroker(settings.MAX_QUEUE, settings.MAX_QUEUE_TOTAL, settings.MAX_HELD_BYTES)
         host = Host(
             str(settings.ADMIN_UUID),
@@ -85,6 +87,7 @@ class Platform:
             pool_limits(settings),
             await self._tenant_limits(store),
             TenantPlans(settings, self._plans, store),
+            Variables(store.variables, Sealer(settings.SECRETS_KEY, settings.SECRETS_KEY_OLD)).of,
         )
         variables.start()
         stack.push_async_callback(variables.close)
@@ -125,6 +128,7 @@ class Platform:
             await host.close(settings.DRAIN_SECS)
 
         catalogue.on_change.append(modules_changed)
+        front.on_variables.append(host.variables_changed)
         catalogue.on_stop.append(lambda tenant: host.end(tenant, settings.DRAIN_SECS))
         packages.on_change.append(environment_changed)
         variables.on_change.append(environment_changed)

@@ -42,6 +42,9 @@ class Store(Protocol):
     async def change_tenant(self, uuid: str, change: TenantChange) -> Tenant | None:
         """See store.contract.Store."""
 
+    async def tenants(self) -> list[Tenant]:
+        """See store.contract.Store."""
+
     async def setting(self, name: str) -> str | None:
         """See store.contract.Store."""
 
@@ -52,10 +55,10 @@ class Store(Protocol):
 class TokenKeys:
     """The keys of all owners."""
 
-    def __init__(self, admin: str, secrets_key: str, store: Store) -> None:
-        """`admin` is the admin's UUID. Raises ValueError when `secrets_key` is no SECRETS_KEY."""
+    def __init__(self, admin: str, sealer: Sealer, store: Store) -> None:
+        """`admin` is the admin's UUID."""
         self._admin = admin
-        self._sealer = Sealer(secrets_key)
+        self._sealer = sealer
         self._store = store
         self._admins = ""
         self._secrets: dict[tuple[str, str], Mapping[bytes, bytes]] = {}
@@ -79,11 +82,7 @@ class TokenKeys:
 
     async def of(self, owner: str) -> tuple[Kept, ...]:
         """An owner's keys, the newest last; none of a tenant that is not there. Raises Unsealable, StoreUnavailable."""
-        if owner == self._admin:
-            await self.load()
-            return self._unsealed(owner, self._admins)
-        tenant = await self._store.tenant(owner)
-        return self._unsealed(owner, tenant.token_keys) if tenant is not None else ()
+        return self._unsealed(owner, await self._sealed(owner))
 
     async def make(self, owner: str) -> tuple[TokenKey, Kept]:
         """Another key of an owner. When there are too many then, the oldest is good no more. Raises Unsealable,
@@ -111,6 +110,25 @@ class TokenKeys:
         """Makes all keys of an owner good no more, also those that cannot be read. Raises StoreUnavailable."""
         async with self._changing:
             await self._keep(owner, ())
+
+    async def reseal(self) -> int:
+        """Seals with the installation's key what is sealed with the one before, and gives how many owners' that
+        were. Raises Unsealable, StoreUnavailable."""
+        count = 0
+        for owner in (self._admin, *(tenant.uuid for tenant in await self._store.tenants() if tenant.token_keys)):
+            async with self._changing:
+                sealed = await self._sealed(owner)
+                if sealed and self._sealer.reseal(_what(owner), sealed) is not None:
+                    await self._keep(owner, self._unsealed(owner, sealed))
+                    count += 1
+        return count
+
+    async def _sealed(self, owner: str) -> str:
+        if owner == self._admin:
+            await self.load()
+            return self._admins
+        tenant = await self._store.tenant(owner)
+        return tenant.token_keys if tenant is not None else ""
 
     async def _keep(self, owner: str, keys: tuple[Kept, ...]) -> None:
         sealed = self._sealer.seal(_what(owner), msgspec.msgpack.encode(keys)) if keys else ""

@@ -15,6 +15,7 @@ from runner.job import Job
 from runner.launcher import ControlMissing, Launcher, LaunchFailed, Trust
 from runner.limits import PoolLimits
 from runner.modules import ModuleSource
+from runner.own_variables import VariablesOf, none
 from runner.pool import Environment, Pool
 from runner.tenants import PlanOf, TenantLimits, TenantPools
 
@@ -44,12 +45,13 @@ class Host:
         limits: PoolLimits,
         tenants: TenantLimits,
         plan_of: PlanOf,
+        variables_of: VariablesOf = none,
     ) -> None:
         """`folder` exists, belongs to this host alone, and is removed by `close`."""
         self._folder = folder
         self._admin = admin
         self._pool = Pool(ADMIN, admin, Trust.ADMIN, launcher, source, environment, self._folder, limits)
-        self._tenants = TenantPools(launcher, source, NoEnvironment(), self._folder, tenants, plan_of)
+        self._tenants = TenantPools(launcher, source, NoEnvironment(), self._folder, tenants, plan_of, variables_of)
 
     async def start(self) -> None:
         """Starts the admin pool. Raises LaunchFailed or ControlMissing; `close` ends what was started."""
@@ -74,6 +76,10 @@ class Host:
     def end(self, tenant: str, seconds: float) -> None:
         """A tenant's code is not to run any more: its runners end once its calls have, or after so many seconds."""
         self._tenants.end(tenant, seconds)
+
+    def variables_changed(self, tenant: str) -> None:
+        """A tenant's variables are others now: its workers are replaced."""
+        self._tenants.variables_changed(tenant)
 
     def renew_admin(self) -> None:
         """The admin's packages have changed: its workers are replaced."""

@@ -16,16 +16,20 @@ from runner.crew import Crew, Supply
 from runner.dispatch import Dispatcher
 from runner.inspector import Inspector
 from runner.job import Job
-from runner.launcher import Launcher, Trust
+from runner.launcher import Launcher, LaunchFailed, Trust
 from runner.limits import PoolLimits
 from runner.modules import ModuleSource, OwnerModules
+from runner.own_variables import OwnVariables
 from runner.runner import Runner
 from runner.worker_process import WorkerProcess
+from store.contract import StoreUnavailable
 
 log = logging.getLogger("plugbay.runner")
 
 _CALLS: Final = "calls"
 _INSPECTION: Final = "inspection"
+_RETRY_SECS: Final = 1.0
+"""Seconds until variables that have changed and could not be read are read again."""
 
 
 class Environment(Protocol):
@@ -52,11 +56,14 @@ class Pool:
         folder: Path,
         limits: PoolLimits,
         supply: Supply | None = None,
+        own: OwnVariables | None = None,
     ) -> None:
-        """`supply`: a tenant's; then there are more runners while calls wait, and what is worn out is replaced."""
+        """`supply`: a tenant's; then there are more runners while calls wait, and what is worn out is replaced.
+        `own`: variables besides those of `environment`."""
         self.name = name
         self.owner = owner
         self._environment = environment
+        self._own = own
         self._crew = Crew(self, lambda bounds: Runner(self, launcher, folder, trust, bounds), limits, supply)
         self._modules = OwnerModules(owner, source)
         self._dispatcher = Dispatcher(limits.max_queue_secs, limits.worker_async_calls, self._grow)
@@ -116,13 +123,38 @@ class Pool:
             worker.retire()
         self._inspector.renew()
 
+    def variables_changed(self) -> None:
+        """The owner's own variables are others now: its workers are replaced."""
+        if self._own is not None:
+            self._crew.own(self._reload(self._own))
+
+    async def _reload(self, own: OwnVariables) -> None:
+        while not self._crew.closing.is_set():
+            try:
+                await own.load()
+            except (StoreUnavailable, LaunchFailed) as error:
+                log.warning("pool %s: its variables have changed and cannot be read now: %s", self.name, error)
+                await asyncio.sleep(_RETRY_SECS)
+            else:
+                self.renew()
+                return
+
+    def _begin(self) -> bytes:
+        """The frame that completes what a worker is given."""
+        own, variables = self._own, self._environment.variables()
+        return frames.encode(
+            frames.Begin(
+                variables if own is None else variables | own.everywhere,
+                self._crew.limits.max_result,
+                self._environment.packages(),
+                {} if own is None else own.by_module,
+            )
+        )
+
     # Workers (runner.runner.Owner and runner.worker_process.Supervisor).
 
     def worker_ready(self, runner: Runner, connection: Connection, purpose: str) -> WorkerProcess:
         """See Owner."""
-        begin = frames.encode(
-            frames.Begin(self._environment.variables(), self._crew.limits.max_result, self._environment.packages())
-        )
         if purpose == _INSPECTION:
             worker, bundles = self._inspector.attach(connection, self._crew.limits.runner.max_log)
         else:
@@ -131,7 +163,7 @@ class Pool:
             self._homes[worker] = runner
             if (decided_at := self._crew.decided_at.pop(runner, None)) is not None:
                 self.tally.binds.observe(time.monotonic() - decided_at)
-        connection.send(bundles + begin)
+        connection.send(bundles + self._begin())
         # The runner knows the worker only once this returns: before, it must not be given a call.
         self._loop.call_soon(worker.ready if runner.usable else worker.retire)
         return worker
@@ -205,8 +237,11 @@ class Pool:
     # Runners (runner.crew.Boss).
 
     async def start(self) -> None:
-        """Starts the runners wanted. Raises LaunchFailed or ControlMissing when one cannot be started."""
+        """Starts the runners wanted. Raises LaunchFailed or ControlMissing when one cannot be started, and
+        StoreUnavailable."""
         await self._refresh(0)
+        if self._own is not None:
+            await self._own.load()
         await self._crew.start()
 
     def runner_ready(self, runner: Runner) -> None:

@@ -19,6 +19,7 @@ from runner.job import Job
 from runner.launcher import ControlMissing, Launcher, LaunchFailed, Trust
 from runner.limits import PoolLimits
 from runner.modules import ModuleSource
+from runner.own_variables import OwnVariables, VariablesOf
 from runner.pool import Environment, Pool
 from runner.runner import Limits, Runner
 from runner.stock import Stock
@@ -86,6 +87,7 @@ class TenantPools:
         folder: Path,
         limits: TenantLimits,
         plan_of: PlanOf,
+        variables_of: VariablesOf,
     ) -> None:
         self._launcher = launcher
         self._source = source
@@ -93,6 +95,7 @@ class TenantPools:
         self._folder = folder
         self._limits = limits
         self._plan_of = plan_of
+        self._variables_of = variables_of
         self._stock = Stock(limits.prewarmed, self._new_runner, self._has_room)
         self._budget = StartBudget(limits.starts_per_minute)
         self._pools: dict[str, Pool] = {}
@@ -176,6 +179,7 @@ class TenantPools:
             self._folder,
             self._limits.pool,
             _Supply(self, owner),
+            OwnVariables(owner, self._variables_of),
         )
         self._own(self._start(owner, pool))
         return pool
@@ -236,6 +240,11 @@ class TenantPools:
         """A tenant's module set has a new revision."""
         if pool := self._pools.get(owner):
             pool.prepare(revision)
+
+    def variables_changed(self, owner: str) -> None:
+        """A tenant's variables are others now."""
+        if pool := self._pools.get(owner):
+            pool.variables_changed()
 
     def statuses(self) -> list[PoolStatus]:
         """The stock, then every pool."""

@@ -13,6 +13,7 @@ from typing import Final
 from dotenv.parser import parse_stream
 
 from runner.pool import Environment
+from store.variables import name_flaw
 
 log = logging.getLogger("plugbay.variables")
 
@@ -20,9 +21,6 @@ MAX_BYTES: Final = 64 * 1024
 """Bytes of the file."""
 LOOK_SECS: Final = 0.25
 """Seconds between two looks at the file: two that see the same take up a change."""
-_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-_LOADERS: Final = re.compile(r"PATH|LD_.*|PYTHON.*|GLIBC_TUNABLES|GCONV_PATH|BASH_ENV|IFS|NODE_OPTIONS")
-"""Names that decide which code a program loads, or how its C library and its shell behave."""
 
 Signature = tuple[int, int, int]
 """Device and node, size, time of change: of one content of the file."""
@@ -64,16 +62,14 @@ def read(file: Path, own: re.Pattern[str]) -> dict[str, str]:
 
 
 def _refusal(name: str, own: re.Pattern[str]) -> str | None:
-    if not _NAME.fullmatch(name):
-        return "a name is letters, digits and _, beginning with no digit"
-    if _LOADERS.fullmatch(name):
-        return f"{name} changes how programs are loaded: take another name"
+    if flaw := name_flaw(name):
+        return flaw
     if own.fullmatch(name):
         return f"{name} is Plugbay's own: take another name"
     return None
 
 
-class Variables:
+class AdminVariables:
     """The admin's Environment: the variables of a file, and the packages of another one."""
 
     def __init__(self, file: Path, own: re.Pattern[str], packages: Environment) -> None:

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from gateway.control import (
     call_logs,
     documents,
+    environ,
     errors,
     health,
     modules,
@@ -63,6 +64,7 @@ def routes_alone() -> FastAPI:
         modules.router,
         tenants.router,
         token_keys.router,
+        environ.router,
         pools.router,
         run_time.router,
         call_logs.router,

@@ -103,10 +103,10 @@ def _may(principal: Principal, method: str, raw_path: bytes) -> bool:
         return False
     own = rb"/api/tenants/%b" % principal.owner.encode()
     paths = {
-        "GET": rb"/api/(modules(/[^/]+)?|endpoints|logs)/?|%b(/modules|/token-keys)?/?" % own,
-        "PUT": rb"%b/modules/[^/]+/?" % own,
+        "GET": rb"/api/(modules(/[^/]+)?|endpoints|logs)/?|%b(/modules|/token-keys|/environ)?/?" % own,
+        "PUT": rb"%b/(modules|environ)/[^/]+/?" % own,
         "POST": rb"%b/(token-keys|tokens)/?" % own,
-        "DELETE": rb"%b/((modules|token-keys)/[^/]+|token-keys)/?" % own,
+        "DELETE": rb"%b/((modules|token-keys|environ)/[^/]+|token-keys)/?" % own,
     }
     paths["HEAD"] = paths["GET"]
     return method in paths and re.fullmatch(paths[method], raw_path) is not None

@@ -19,6 +19,7 @@ from gateway.runtime_settings import RuntimeSettings
 from gateway.token_keys import TokenKeys
 from settings import Settings
 from store.contract import Tenant, TenantChange
+from store.variables import Variables
 
 
 class Catalogue(Protocol):
@@ -68,6 +69,9 @@ class Services:
     metrics: Metrics
     runtime: RuntimeSettings
     token_keys: TokenKeys
+    variables: Variables
+    variables_changed: Callable[[str], None]
+    """Tells who runs code of this tenant in the same process."""
     ready: Callable[[], str | None]
     """None when a call would be served now, else what is not ready."""
 

@@ -52,10 +52,14 @@ class Baseline:
         self._folder = os.getcwd()  # noqa: PTH109  # on the path of every call
         self._mask = os.umask(0o022)
         os.umask(self._mask)
-        self._environ = dict(os.environb)
+        self.take_environ()
         self._recursion = sys.getrecursionlimit()
         self._handlers = [getsignal(number) for number in _SIGNALS]
         self._fixed = _fixed()
+
+    def take_environ(self) -> None:
+        """The same of the environment alone."""
+        self._environ = dict(os.environb)
 
     def restore(self) -> bool:
         """Puts everything back. False when something cannot be: the worker is then to be replaced."""

@@ -22,6 +22,7 @@ from runner.worker import binding, inspection, kernel, result
 from runner.worker.baseline import Baseline
 from runner.worker.modules import ImportFailed, Modules
 from runner.worker.output import Capture, Output
+from runner.worker.variables import ModuleVariables
 
 _READ: Final = 64 * 1024
 """Bytes read at once. Above malloc's threshold every read would map and unmap memory, which costs a third of a call."""
@@ -50,6 +51,7 @@ class Worker:
         self._interruptible = False
         """A function runs, and has the worker to itself."""
         self._baseline: Baseline
+        self._variables = ModuleVariables({})
 
     def run(self, nonce: bytes) -> None:
         """Says hello, takes the modules, then runs calls until the host closes the connection."""
@@ -77,6 +79,7 @@ class Worker:
             elif isinstance(frame, frames.Begin):
                 self._max_result = frame.max_result
                 os.environ.update(frame.environ)
+                self._variables = ModuleVariables(frame.module_environ)
                 sys.path += frame.packages
                 self._modules.install()
                 return
@@ -90,7 +93,13 @@ class Worker:
             self._waiting = self._reader.feed(data)[::-1]
         return self._waiting.pop()
 
+    def _enter(self, module: str) -> None:
+        """What is imported and called from now on is this module's; with a worker's coroutines that is one module."""
+        if self._variables.enter(module):
+            self._baseline.take_environ()
+
     def _invoke(self, frame: frames.Invoke) -> None:
+        self._enter(frame.module)
         capture = self._output.begin(alone=True)
         target = self._target(frame, capture)
         if target is None:
@@ -113,6 +122,7 @@ class Worker:
         self._answer(frame.call, finished, capture)
 
     def _inspect(self, frame: frames.Inspect) -> None:
+        self._enter(frame.module)
         capture = self._output.begin(alone=True)
         try:
             report = inspection.inspect_module(self._modules.load(frame.module))

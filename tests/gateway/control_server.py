@@ -35,7 +35,9 @@ from gateway.metrics import Metrics
 from gateway.runtime_settings import RuntimeSettings
 from gateway.token_keys import TokenKeys
 from settings import Settings
+from store.sealing import Sealer
 from store.sqlite import SqliteStore
+from store.variables import Variables
 
 ADMIN = "4a1bf01e-0693-48c5-a52b-fc275205c1d8"
 TENANT = "11111111-2222-4333-8444-555555555555"
@@ -257,7 +259,9 @@ async def serving(folder: Path) -> AsyncIterator[Plane]:
         logs=CallLogs(max_bytes=64 * 1024),
         metrics=Metrics(lambda: 5, lambda: 6),
         runtime=runtime,
-        token_keys=TokenKeys(ADMIN, SECRETS_KEY, store),
+        token_keys=TokenKeys(ADMIN, Sealer(SECRETS_KEY), store),
+        variables=Variables(store.variables, Sealer(SECRETS_KEY)),
+        variables_changed=lambda _: None,
         ready=lambda: plane.missing,
     )
     listener = socket.create_server(("127.0.0.1", 0))

@@ -20,6 +20,8 @@ from gateway.logs import CallLogs
 from gateway.metrics import Metrics
 from gateway.runtime_settings import RuntimeSettings
 from gateway.token_keys import TokenKeys
+from store.sealing import Sealer
+from store.variables import Variables
 from tests.catalogue.conftest import Installation
 from tests.gateway.control_server import ADMIN, AUTHORIZED, SECRETS_KEY, Server, TwoPools, settings
 
@@ -65,7 +67,9 @@ async def serving(folder: Path, importer: subprocess.Popen[bytes]) -> AsyncItera
         logs=CallLogs(max_bytes=64 * 1024),
         metrics=Metrics(lambda: 0, lambda: 0),
         runtime=runtime,
-        token_keys=TokenKeys(ADMIN, SECRETS_KEY, installation.store),
+        token_keys=TokenKeys(ADMIN, Sealer(SECRETS_KEY), installation.store),
+        variables=Variables(installation.store.variables, Sealer(SECRETS_KEY)),
+        variables_changed=lambda _: None,
         ready=lambda: None,
     )
     listener = socket.create_server(("127.0.0.1", 0))

@@ -24,6 +24,8 @@ OPERATIONS = {
     "/api/tenants": {"get", "post"},
     "/api/tenants/{uuid}": {"get", "patch", "delete"},
     "/api/tenants/{uuid}/key": {"post"},
+    "/api/tenants/{uuid}/environ": {"get"},
+    "/api/tenants/{uuid}/environ/{name}": {"put", "delete"},
     "/api/tenants/{uuid}/modules": {"get"},
     "/api/tenants/{uuid}/modules/{name}": {"put", "delete"},
     "/api/tenants/{uuid}/token-keys": {"get", "post", "delete"},

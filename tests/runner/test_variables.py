@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runner.host import NoEnvironment
-from runner.variables import MAX_BYTES, BadVariables, Variables, read
+from runner.variables import MAX_BYTES, AdminVariables, BadVariables, read
 
 OWN = re.compile("ADMIN_KEY|MONGO_URI")
 PATIENCE_SECS = 10
@@ -71,7 +71,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         read(file, OWN)
 
 
-async def _until_changed(variables: Variables) -> dict[str, str]:
+async def _until_changed(variables: AdminVariables) -> dict[str, str]:
     changed = asyncio.Event()
     variables.on_change.append(changed.set)
     async with asyncio.timeout(PATIENCE_SECS):
@@ -82,7 +82,7 @@ async def _until_changed(variables: Variables) -> dict[str, str]:
 
 async def test_changes_are_taken_up_however_the_file_is_saved(tmp_path: Path) -> None:
     file = tmp_path / "plugins.env"
-    variables = Variables(file, OWN, NoEnvironment())
+    variables = AdminVariables(file, OWN, NoEnvironment())
     assert variables.variables() == {}
     variables.start()
     try:
@@ -100,7 +100,7 @@ async def test_changes_are_taken_up_however_the_file_is_saved(tmp_path: Path) ->
 async def test_a_wrong_change_leaves_what_was(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "plugins.env"
     file.write_text("A=1\n")
-    variables = Variables(file, OWN, NoEnvironment())
+    variables = AdminVariables(file, OWN, NoEnvironment())
     variables.start()
     try:
         file.write_text("A=2\nLD_PRELOAD=x\n")

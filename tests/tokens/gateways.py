@@ -30,6 +30,7 @@ from gateway.runtime_settings import RuntimeSettings
 from gateway.token_keys import TokenKeys
 from plugbay_client.token import TokenKey, mint
 from store.contract import Tenant
+from store.sealing import Sealer
 from store.sqlite import SqliteStore
 from tests.calls.redis_server import RedisServer
 from tests.gateway.control_server import ADMIN, SECRETS_KEY, Server, hello, settings
@@ -163,7 +164,7 @@ async def _serving(made: Gateways) -> AsyncIterator[Gateway]:
     broker = InProcessBroker(1000, 2000, 2**27)
     broker.attach("counting", made.runs)
     runtime = RuntimeSettings(chosen, made.store)
-    keys = TokenKeys(ADMIN, SECRETS_KEY, made.store)
+    keys = TokenKeys(ADMIN, Sealer(SECRETS_KEY), made.store)
     quiet = os.open(os.devnull, os.O_WRONLY)
     journal = Journal(100, quiet, terminal=False)
     observers = Observers(CallLogs(64 * 1024), Metrics(lambda: 0, lambda: 0), journal)
