@@ -32,6 +32,8 @@ ADMIN: Final = "5f0f3dd4-9c1c-4d39-9c52-0b7dbd9a4a31"
 _KEY: Final = "key-of-a-benchmark"
 _LABEL: Final = "plugbay.installation"
 _POLL_SECS: Final = 0.02
+_TENANT_SECS: Final = 2.0
+"""Seconds that the gateway's start may take longer for each tenant: for its module a runner is started first."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,9 @@ def serving(at: Site, runtime: str, tenants: int, **chosen: str) -> Iterator[Sta
             "TENANT_RUNTIME": runtime,
         }
         held.enter_context(started([sys.executable, "-m", "deploy.host"], folder / "host.log", host))
-        gateway = held.enter_context(running(_gateway(environ, redis, folder / "plugins", runtime, modules), folder))
+        system = _gateway(environ, redis, folder / "plugins", runtime, modules)
+        start_secs = START_SECS + tenants * _TENANT_SECS
+        gateway = held.enter_context(running(system, folder, start_secs=start_secs))
         port = held.enter_context(services.nginx(at.images.nginx, name, gateway.port, environ["PROXY_SECRET"], folder))
         stack = Stack(name, gateway, Served(f"{gateway.name}, nginx", port, gateway.echo), modules)
         with Client(gateway.port) as client:
