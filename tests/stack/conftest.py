@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import subprocess
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ MODULES = Path(__file__).with_name("modules")
 @pytest.fixture(scope="session")
 def images() -> None:
     """The images of services, where no registry can be reached; and wheels for what is built on a stand-in."""
+    _take_time()
     wanted = {
         "python": os.environ.get("PYTHON_IMAGE", "python:3.11-slim-bookworm"),
         "redis": os.environ.get("REDIS_IMAGE", "redis:7.2-alpine"),
@@ -61,11 +63,18 @@ def checkout(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     yield from _up(Checkout(tmp_path_factory.mktemp("checkout") / "plugbay"))
 
 
+def _take_time() -> None:
+    """Building and starting may take longer than any test; each script has a bound of its own."""
+    faulthandler.cancel_dump_traceback_later()
+
+
 def _up(running: Running) -> Iterator[Running]:
+    _take_time()
     try:
         running.said = running.up()
         yield running
     finally:
+        _take_time()
         done = running.run("docker-dn.sh", "--volumes", "--yes")
         assert done.returncode == 0, done.stderr[-4000:]
     assert running.left() == []
