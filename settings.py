@@ -228,6 +228,12 @@ class Settings(BaseModel):
     )
     MAX_MODULES: int = Field(default=5000, ge=1, le=100_000, description="Modules served from the plugin folders")
     MAX_TENANT_MODULES: int = Field(default=100, ge=1, le=10_000, description="Modules that one tenant may upload")
+    MAX_MODULE_VERSIONS: int = Field(default=10, ge=1, le=100, description="Versions kept of an uploaded module")
+    REQUIRE_SIGNED_MODULES: Literal["none", "tenants", "all"] = Field(
+        default="none",
+        description="Whose uploads have to be signed: `none`, those of `tenants`, or `all`; "
+        "files in plugin folders are trusted by their folder",
+    )
 
     MAX_LOG_BYTES: int = Field(default=64 * 1024, ge=1024, le=MIB, description="Bytes of output kept per call")
     LOGS_KEPT_BYTES: int = Field(

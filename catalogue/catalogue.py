@@ -47,6 +47,8 @@ class Catalogue:
         max_bundle_bytes: int,
         max_modules: int,
         max_tenant_modules: int,
+        max_versions: int,
+        signed_uploads: bool,
         store: Store,
         inspect: Inspect,
         environment: Callable[[], str],
@@ -55,7 +57,13 @@ class Catalogue:
         """Called with the owner, on the event loop, once a new revision of its modules is shown."""
         self.on_stop: list[Callable[[str], None]] = []
         """Called with a tenant, on the event loop, that was disabled or removed."""
-        limits = Limits(max_source=max_source_bytes, max_bundle=max_bundle_bytes, max_modules=max_tenant_modules)
+        limits = Limits(
+            max_source=max_source_bytes,
+            max_bundle=max_bundle_bytes,
+            max_modules=max_tenant_modules,
+            max_versions=max_versions,
+            signed=signed_uploads,
+        )
         self.uploads = Uploads(store, inspect, limits, self._reread)
         """The modules that come over the network."""
         self._admin = admin

@@ -39,6 +39,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_bundle: int
     """Bytes of all files of a package."""
     max_modules: int
+    max_versions: int
+    """Versions of one module that are kept."""
+    signed: bool
+    """Whether an upload has to be signed."""
 
 
 class Unpacking:
@@ -62,6 +66,11 @@ class Unpacking:
         async with self._turn:
             found, packed = await asyncio.to_thread(self._unzipped, name, data)
         return await self.header(owner, found), packed
+
+    async def header_of(self, owner: str, name: str, bundle: bytes) -> Header:
+        """The header of a bundle that was taken before. Raises BadUpload."""
+        content = bundles.unpack(bundle)
+        return await self.header(owner, content.get(f"{name}.py") or content.get(f"{name}/__init__.py", b""))
 
     async def header(self, owner: str, source: bytes) -> Header:
         """The header of a source that is to be this owner's. Raises BadUpload."""

@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 import msgspec
 
-from catalogue import names
+from calls import bundle as bundles
+from catalogue import names, signatures
 from catalogue.header import Header
 from catalogue.report import Report
+from catalogue.signatures import BadSignature, Signature
+from catalogue.signing_keys import SigningKeys
 from catalogue.trials import Failure, Inspect, judge
 from catalogue.unpacking import BadUpload, Limits, Unpacking
-from store.contract import UPLOADED, Conflict, Module, ModuleSet, Status, Store
+from catalogue.versions import NoVersion, history, uploaded_of, version_of
+from store.contract import UPLOADED, Conflict, Module, ModuleSet, Status, Store, Tenant, Version
 
 MAX_WAITING: Final = 32
 """Uploads and removals of one tenant under way at once; they take place one after the other."""
@@ -48,9 +53,11 @@ class Uploads:
 
     def __init__(self, store: Store, inspect: Inspect, limits: Limits, stored: Callable[[str], Awaitable[None]]):
         """`stored` shows the owner's modules as they are stored now."""
+        self.signing_keys = SigningKeys(store)
+        """Whose signatures are taken."""
         self._store = store
         self._inspect = inspect
-        self._max_modules = limits.max_modules
+        self._limits = limits
         self._stored = stored
         self._unpacking = Unpacking(limits)
         self._turns: dict[str, tuple[asyncio.Lock, int]] = {}
@@ -60,51 +67,114 @@ class Uploads:
         """Ends the process that reads headers."""
         await self._unpacking.close()
 
-    async def put(self, owner: str, name: str, data: bytes) -> bool:
-        """Has this source, or package in a zip archive, serve as module `name`; True when there was no upload of
-        this name.
+    async def put(self, owner: str, name: str, data: bytes, signature: Signature | None = None) -> bool:
+        """Has this source, or package in a zip archive, serve as module `name`, as another version of it; True when
+        there was no upload of this name.
 
-        Raises BadUpload, NoTenant, Disabled, TooMany, NotNow or StoreUnavailable; what served before then serves on.
+        Raises BadUpload, BadSignature, NoTenant, Disabled, TooMany, NotNow or StoreUnavailable; what served before
+        then serves on.
         """
         if flaw := names.flaw(name):
             raise BadUpload("name", flaw)
-        try:
-            async with asyncio.timeout(UPLOAD_SECS), self._turn(owner):
-                return await self._put(owner, name, data)
-        except TimeoutError as error:
-            raise NotNow(f"it could not be imported within {UPLOAD_SECS:g} s") from error
+        async with self._in_time(owner):
+            return await self._put(owner, name, data, signature)
+
+    async def activate(self, owner: str, name: str, number: int) -> None:
+        """Has a version that is kept serve again. Raises NoVersion, and as `put` does."""
+        async with self._in_time(owner):
+            await self._activate(owner, name, number)
+
+    async def versions(self, owner: str, name: str) -> Module:
+        """An uploaded module, with its versions. Raises NoVersion when there is none, or StoreUnavailable."""
+        module = uploaded_of(await self._store.modules(owner)).get(name)
+        if module is None:
+            raise NoVersion(f"There is no uploaded module {name[:63]}.")
+        return module
+
+    async def content(self, owner: str, name: str, number: int) -> dict[str, bytes]:
+        """The files of a version. Raises NoVersion or StoreUnavailable."""
+        version = version_of(await self.versions(owner, name), number)
+        return bundles.unpack(await self._bundle(name, version))
 
     async def remove(self, owner: str, name: str) -> bool:
         """Has an uploaded module serve no more; False when there is none of this name."""
 
         def without(before: ModuleSet) -> tuple[list[Module], list[str]] | None:
-            return ([], [name]) if name in _uploaded(before) else None
+            return ([], [name]) if name in uploaded_of(before) else None
 
         async with self._turn(owner):
             return await self._change(owner, without) is not None
 
-    async def _put(self, owner: str, name: str, data: bytes) -> bool:
-        await self._require_enabled(owner)
+    async def _put(self, owner: str, name: str, data: bytes, signature: Signature | None) -> bool:
+        tenant = await self._enabled(owner)
+        if signature is not None:
+            signatures.check(tenant, name, data, signature)
+        elif self._limits.signed:
+            raise BadSignature("an upload has to be signed (REQUIRE_SIGNED_MODULES): plugbay keys, plugbay deploy")
         header, bundle = await self._unpacking.unpack(owner, name, data)
         digest = await self._store.put_bundle(bundle)
-        known = _uploaded(await self._store.modules(owner)).get(name)
-        if known is not None and known.digest == digest:
+        known = uploaded_of(await self._store.modules(owner)).get(name)
+        is_there = known is not None and known.digest == digest
+        report = None if is_there else await self._inspected(owner, name, digest)
+        if signature is not None:
+            await self._count(owner, name, signature)
+        if report is None:
             return False
-        verdict = judge(await self._inspect(owner, name, {name: digest}))
-        if isinstance(verdict, Failure):
-            if verdict.temporary:
-                raise NotNow(verdict.text)
-            raise BadUpload("source", verdict.text, verdict.line)
-        module = _module(owner, name, digest, header, verdict)
+        module = _module(owner, name, digest, header, report)
+        uploaded, signer = time.time(), signature.key if signature is not None else ""
 
         def besides(before: ModuleSet) -> tuple[list[Module], list[str]]:
-            there = _uploaded(before)
-            if name not in there and len(there) >= self._max_modules:
-                raise TooMany(f"the tenant has {self._max_modules} uploaded modules (MAX_TENANT_MODULES)")
-            return [module], []
+            there = uploaded_of(before)
+            if name not in there and len(there) >= self._limits.max_modules:
+                raise TooMany(f"the tenant has {self._limits.max_modules} uploaded modules (MAX_TENANT_MODULES)")
+            earlier = history(there.get(name))
+            number = earlier[-1].number + 1 if earlier else 1
+            kept = (*earlier, Version(number, digest, uploaded, signer))[-self._limits.max_versions :]
+            return [msgspec.structs.replace(module, version=number, versions=kept)], []
 
         before = await self._change(owner, besides)
-        return before is None or name not in _uploaded(before)
+        return before is None or name not in uploaded_of(before)
+
+    async def _activate(self, owner: str, name: str, number: int) -> None:
+        await self._enabled(owner)
+        known = await self.versions(owner, name)
+        version = version_of(known, number)
+        if self._limits.signed and not version.signed_by:
+            raise BadSignature(f"version {number} is not signed (REQUIRE_SIGNED_MODULES): deploy it anew")
+        if known.version == number:
+            return
+        header = await self._unpacking.header_of(owner, name, await self._bundle(name, version))
+        module = _module(owner, name, version.digest, header, await self._inspected(owner, name, version.digest))
+
+        def again(before: ModuleSet) -> tuple[list[Module], list[str]]:
+            there = uploaded_of(before).get(name)
+            if there is None or version not in there.versions:
+                raise NoVersion(f"There is no version {number} of module {name} any more.")
+            return [msgspec.structs.replace(module, version=number, versions=there.versions)], []
+
+        await self._change(owner, again)
+
+    async def _inspected(self, owner: str, name: str, digest: str) -> Report:
+        """What importing this version gave. Raises BadUpload or NotNow."""
+        verdict = judge(await self._inspect(owner, name, {name: digest}))
+        if not isinstance(verdict, Failure):
+            return verdict
+        if verdict.temporary:
+            raise NotNow(verdict.text)
+        raise BadUpload("source", verdict.text, verdict.line)
+
+    async def _count(self, owner: str, name: str, signature: Signature) -> None:
+        try:
+            if not await signatures.count(self._store, owner, name, signature):
+                raise NoTenant(f"There is no tenant {owner} any more.")
+        except signatures.Contended as error:
+            raise NotNow(str(error)) from error
+
+    async def _bundle(self, name: str, version: Version) -> bytes:
+        bundle = await self._store.bundle(version.digest)
+        if bundle is None:  # the version was dropped since it was looked up
+            raise NoVersion(f"There is no version {version.number} of module {name} any more.")
+        return bundle
 
     async def _change(
         self, owner: str, change: Callable[[ModuleSet], tuple[list[Module], list[str]] | None]
@@ -128,12 +198,22 @@ class Uploads:
             return before
         raise NotNow("the modules of this tenant are being changed by others")
 
-    async def _require_enabled(self, owner: str) -> None:
+    async def _enabled(self, owner: str) -> Tenant:
         tenant = await self._store.tenant(owner)
         if tenant is None:
             raise NoTenant(f"There is no tenant {owner}.")
         if tenant.status is not Status.ENABLED:
             raise Disabled(f"tenant {owner} is {tenant.status}: its code is not run")
+        return tenant
+
+    @contextlib.asynccontextmanager
+    async def _in_time(self, owner: str) -> AsyncIterator[None]:
+        """The owner's turn, and no more time than an upload may take. Raises NotNow."""
+        try:
+            async with asyncio.timeout(UPLOAD_SECS), self._turn(owner):
+                yield
+        except TimeoutError as error:
+            raise NotNow(f"it could not be imported within {UPLOAD_SECS:g} s") from error
 
     @contextlib.asynccontextmanager
     async def _turn(self, owner: str) -> AsyncIterator[None]:
@@ -148,10 +228,6 @@ class Uploads:
             _, waiting = self._turns.pop(owner)
             if waiting > 1:
                 self._turns[owner] = (turn, waiting - 1)
-
-
-def _uploaded(modules: ModuleSet) -> dict[str, Module]:
-    return {module.name: module for module in modules.modules if module.source == UPLOADED}
 
 
 def _module(owner: str, name: str, digest: str, header: Header, report: Report) -> Module:

@@ -78,6 +78,8 @@ class Front:
             max_bundle_bytes=settings.MAX_BUNDLE_BYTES,
             max_modules=settings.MAX_MODULES,
             max_tenant_modules=settings.MAX_TENANT_MODULES,
+            max_versions=settings.MAX_MODULE_VERSIONS,
+            signed_uploads=settings.REQUIRE_SIGNED_MODULES != "none",
             store=parts.store,
             inspect=parts.inspect,
             environment=parts.environment,

@@ -16,9 +16,11 @@ from gateway.control import (
     openapi,
     pools,
     run_time,
+    signing_keys,
     tenants,
     token_keys,
     uploads,
+    versions,
 )
 from gateway.control.answer import Answer
 from gateway.control.guard import MAX_BODY, Guard
@@ -63,6 +65,8 @@ def routes_alone() -> FastAPI:
     for router in (
         modules.router,
         tenants.router,
+        versions.router,
+        signing_keys.router,
         token_keys.router,
         environ.router,
         pools.router,

@@ -108,6 +108,8 @@ def _may(principal: Principal, method: str, raw_path: bytes) -> bool:
         "POST": rb"%b/(token-keys|tokens)/?" % own,
         "DELETE": rb"%b/((modules|token-keys|environ)/[^/]+|token-keys)/?" % own,
     }
+    paths["GET"] += rb"|%b/(modules/[^/]+/versions(/[^/]+)?|signing-keys)/?" % own
+    paths["POST"] += rb"|%b/(modules/[^/]+/rollback|signing-keys)/?" % own
     paths["HEAD"] = paths["GET"]
     return method in paths and re.fullmatch(paths[method], raw_path) is not None
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
+from catalogue.signatures import HEADER, BadSignature, Signature
 from catalogue.unpacking import ZIP_BEGINS, BadUpload, TooLarge
 from catalogue.uploads import Disabled, NoTenant, NotNow, TooMany
+from catalogue.versions import NoVersion
 from gateway.control import audit, models, modules
 from gateway.control.answer import Answer
 from gateway.control.errors import Rejected
@@ -23,6 +27,15 @@ SOURCE: Final = "text/x-python"
 ZIP: Final = "application/zip"
 MEDIA_TYPES: Final = (SOURCE, ZIP, "application/octet-stream")
 _BODY: Final[dict[str, Any]] = {
+    "parameters": [
+        {
+            "name": HEADER,
+            "in": "header",
+            "required": False,
+            "description": "Who signed the upload (docs/tenants.md); REQUIRE_SIGNED_MODULES says whether it has to be",
+            "schema": {"type": "string"},
+        }
+    ],
     "requestBody": {
         "required": True,
         "description": "The source of the module, in UTF-8 and of MAX_SOURCE_BYTES at most, or its package in a zip "
@@ -31,7 +44,7 @@ _BODY: Final[dict[str, Any]] = {
             name: {"schema": {"type": "string"} if name == SOURCE else {"type": "string", "format": "binary"}}
             for name in MEDIA_TYPES
         },
-    }
+    },
 }
 _PROBLEMS: Final = CONFLICT | {
     413: {
@@ -66,23 +79,10 @@ async def upload_module(
     this name; else 422 says what is wrong and in which line, and what served before serves on. An upload
     wins over a file of the same name in a plugin folder. Takes the tenant's own key too."""
     data = await _body(request, _checked_media_type(request), services.settings)
-    try:
-        is_new = await services.catalogue.uploads.put(tenant.uuid, name, data)
-    except TooLarge as error:
-        raise Rejected(413, error.text, field=error.field) from error
-    except BadUpload as error:
-        where = f" (line {error.line})" if error.line and f"line {error.line}" not in error.text else ""
-        raise Rejected(422, f"{error.text}{where}", field=error.field) from error
-    except NoTenant as error:
-        raise Rejected(404, str(error), field="uuid") from error
-    except Disabled as error:
-        raise Rejected(409, str(error), field="uuid") from error
-    except TooMany as error:
-        raise Rejected(429, str(error), field="name", retry_after=1) from error
-    except NotNow as error:
-        raise Rejected(503, str(error), field="source", retry_after=1) from error
+    with refusals():
+        is_new = await services.catalogue.uploads.put(tenant.uuid, name, data, _signature(request))
     audit.record(request, "module uploaded", tenant=tenant.uuid, module=name)
-    return Answer(_uploaded(services, tenant.uuid, name).model_dump(), 201 if is_new else 200)
+    return Answer(uploaded(services, tenant.uuid, name).model_dump(), 201 if is_new else 200)
 
 
 @router.delete(
@@ -93,14 +93,8 @@ async def remove_module(
 ) -> None:
     """Has an upload serve no more. A file of this name in a plugin folder then serves again. Takes the tenant's
     own key too."""
-    try:
+    with refusals():
         removed = await services.catalogue.uploads.remove(tenant.uuid, name)
-    except NoTenant as error:
-        raise Rejected(404, str(error), field="uuid") from error
-    except TooMany as error:
-        raise Rejected(429, str(error), field="name", retry_after=1) from error
-    except NotNow as error:
-        raise Rejected(503, str(error), field="name", retry_after=1) from error
     if not removed:
         raise Rejected(404, f"There is no uploaded module {name[:63]}.", field="name")
     audit.record(request, "module removed", tenant=tenant.uuid, module=name)
@@ -130,7 +124,38 @@ async def _body(request: Request, kind: str, settings: Settings) -> bytes:
     return bytes(received)
 
 
-def _uploaded(services: Services, owner: str, name: str) -> UploadedModule:
+def _signature(request: Request) -> Signature | None:
+    """The signature that came with an upload. Raises BadSignature."""
+    given = request.headers.getlist(HEADER)
+    return Signature.parse(", ".join(given)) if given else None
+
+
+@contextlib.contextmanager
+def refusals() -> Iterator[None]:
+    """Around what is asked of the uploads: what they refuse becomes an answer."""
+    try:
+        yield
+    except TooLarge as error:
+        raise Rejected(413, error.text, field=error.field) from error
+    except BadUpload as error:
+        where = f" (line {error.line})" if error.line and f"line {error.line}" not in error.text else ""
+        raise Rejected(422, f"{error.text}{where}", field=error.field) from error
+    except BadSignature as error:
+        raise Rejected(403, str(error), field=HEADER) from error
+    except NoTenant as error:
+        raise Rejected(404, str(error), field="uuid") from error
+    except NoVersion as error:
+        raise Rejected(404, str(error), field="version") from error
+    except Disabled as error:
+        raise Rejected(409, str(error), field="uuid") from error
+    except TooMany as error:
+        raise Rejected(429, str(error), field="name", retry_after=1) from error
+    except NotNow as error:
+        raise Rejected(503, str(error), field="name", retry_after=1) from error
+
+
+def uploaded(services: Services, owner: str, name: str) -> UploadedModule:
+    """A module as it serves now."""
     view = services.view(owner)
     module = view.modules.get(name)
     if module is None:  # removed again at the same moment

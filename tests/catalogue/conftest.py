@@ -154,6 +154,7 @@ class Installation:
         self.plugins = folder / "plugins"
         self.more_plugins = folder / "more"
         self.environment = "packages-1"
+        self.signed_uploads = False
         self.data = folder / "data"
         self.scratch = folder / "scratch"
         self.changed: list[str] = []
@@ -168,6 +169,7 @@ class Installation:
             "max_bundle_bytes": 1024 * 1024,
             "max_modules": 2000,
             "max_tenant_modules": 5,
+            "max_versions": 3,
         }
         self.store = SqliteStore(self.data)
         await self.store.open()
@@ -178,6 +180,7 @@ class Installation:
             store=self.store,
             inspect=self.runner.inspect,
             environment=lambda: self.environment,
+            signed_uploads=self.signed_uploads,
             **(bounds | limits),
         )
         self.catalogue.on_change.append(self._revised)

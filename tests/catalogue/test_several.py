@@ -49,7 +49,8 @@ async def gateways(
     for store in stores:
         catalogue = Catalogue(
             admin=ADMIN, folders=[tmp_path / "plugins"], max_source_bytes=10_000, max_bundle_bytes=10_000,
-            max_modules=100, max_tenant_modules=100, store=store, inspect=runner.inspect, environment=lambda: "",
+            max_modules=100, max_tenant_modules=100, max_versions=10, signed_uploads=False,
+            store=store, inspect=runner.inspect, environment=lambda: "",
         )  # fmt: skip
         store.on_change.append(lambda change, catalogue=catalogue: catalogue.follow(change.key))  # type: ignore[misc]
         await catalogue.start()
