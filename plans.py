@@ -1,4 +1,4 @@
-"""Plans: what of a runner host a tenant gets. `plans.toml` holds those of this installation."""
+"""Plans: what a tenant gets, and what it may. `plans.toml` holds those of this installation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 
 class Plan(BaseModel):
-    """What one tenant gets on one runner host. A field's description says which values it takes."""
+    """What one tenant gets on one runner host, and what it may of the whole installation. A field's description says
+    which values it takes; one that may be left out, and is, leaves the installation's own bound."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -31,6 +32,25 @@ class Plan(BaseModel):
     )
     runners: int = Field(ge=1, le=1000, description="runners at most: an integer from 1 to 1000")
     workers: int = Field(ge=1, le=16, description="workers per runner at most: an integer from 1 to 16")
+    rate: float | None = Field(
+        default=None,
+        ge=0.001,
+        le=1e6,
+        allow_inf_nan=False,
+        description="calls per second: a number from 0.001 to 1000000",
+    )
+    burst: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="calls at once after a pause: an integer from 1 to 1000000"
+    )
+    concurrency: int | None = Field(
+        default=None, ge=1, le=10_000, description="calls that run at once: an integer from 1 to 10000"
+    )
+    queue: int | None = Field(
+        default=None, ge=0, le=10_000, description="calls that wait for those: an integer from 0 to 10000"
+    )
+    seconds: float | None = Field(
+        default=None, ge=0.1, le=86400, allow_inf_nan=False, description="seconds per call: a number from 0.1 to 86400"
+    )
 
     @property
     def memory_bytes(self) -> int:

@@ -118,6 +118,10 @@ class Settings(BaseModel):
     )
     TOKEN_SECS: int = Field(default=30, ge=5, le=300, description="Seconds that a token is good for")
 
+    USAGE_DAYS: int = Field(
+        default=92, ge=1, le=366, description="Days for which it is kept what tenants used, today included"
+    )
+
     NUM_URL_PARMS: int = Field(default=10, ge=0, le=MAX_URL_PARMS, description="URL parameters a call may have")
     URL_PARMS: tuple[str, ...] = Field(
         default=(), description="Names of the URL parameters; `parm_<n>` for those not named"

@@ -174,6 +174,25 @@ class EnvironVariable(msgspec.Struct, frozen=True):
     value: str | None
 
 
+class UsedDay(msgspec.Struct, frozen=True):
+    """What a tenant used on one day."""
+
+    day: str
+    calls: int
+    errors: int
+    refused: int
+    cold_starts: int
+    run_seconds: float
+    bytes_in: int
+    bytes_out: int
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """What a tenant used, by day."""
+
+    days: list[UsedDay]
+
+
 class Environ(msgspec.Struct, frozen=True):
     """All variables of a tenant."""
 

@@ -7,7 +7,22 @@ from typing import Annotated
 
 import typer
 
-from cli import call, deploy, directory, doctor, env, key, logs, new, pools, runtime_settings, store, tenants, token
+from cli import (
+    call,
+    deploy,
+    directory,
+    doctor,
+    env,
+    key,
+    logs,
+    new,
+    pools,
+    runtime_settings,
+    store,
+    tenants,
+    token,
+    usage,
+)
 from cli.installation import ROOT
 
 app = typer.Typer(
@@ -31,6 +46,7 @@ for command in (
     runtime_settings.settings,
     key.key,
     doctor.doctor,
+    usage.usage,
 ):
     app.command()(command)
 app.add_typer(tenants.app, name="tenants")

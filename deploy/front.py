@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import uvicorn
@@ -23,10 +23,13 @@ from gateway.http.deadlines import Bounds
 from gateway.http.forwarded import Proxy
 from gateway.http.protocol import strict_protocol
 from gateway.journal import Journal
+from gateway.limits import PlanLimits
 from gateway.logs import CallLogs
 from gateway.metrics import Metrics
 from gateway.runtime_settings import RuntimeSettings
 from gateway.token_keys import TokenKeys
+from gateway.usage import UsageMeter
+from plans import Plan
 from settings import Settings
 from store.contract import Store
 from store.sealing import Sealer, Unsealable
@@ -55,8 +58,8 @@ class Parts:
     pools: PoolControl
     journal: Journal
     inspect: Inspect
-    plans: Collection[str]
-    """Names of the plans that a tenant may have."""
+    plans: Mapping[str, Plan]
+    """The plans that a tenant may have, by name."""
     environment: Callable[[], str]
     """Names the packages that the admin's modules are imported with."""
     package_problem: Callable[[], str | None]
@@ -90,6 +93,7 @@ class Front:
         self.variables = Variables(parts.store.variables, sealer)
         self.on_variables: list[Callable[[str], None]] = []
         """Called with the UUID of each tenant whose variables were changed here."""
+        self._usage = UsageMeter(parts.store, settings.USAGE_DAYS)
         self._settings = settings
         self._parts = parts
         self._logs = CallLogs(settings.LOGS_KEPT_BYTES)
@@ -99,6 +103,7 @@ class Front:
         await self._reseal()
         await self.catalogue.start()
         await self.load()
+        self._usage.start()
 
     async def _reseal(self) -> None:
         """Has SECRETS_KEY_OLD be needed no more. Raises StoreUnavailable."""
@@ -116,8 +121,9 @@ class Front:
         await self.token_keys.load()
 
     async def close(self) -> None:
-        """Stops following the folders."""
+        """Stops following the folders, and tells the store what tenants used."""
         await self.catalogue.close()
+        await self._usage.close()
 
     async def until(self, stop: asyncio.Event) -> None:
         """Returns at `stop`. Raises Broken when the plugin folders are not followed any more."""
@@ -170,6 +176,8 @@ class Front:
             Credentials(self.token_keys, parts.ledger),
             observers,
             parts.package_problem,
+            PlanLimits(parts.plans, settings.GATEWAYS, settings.MAX_QUEUE_SECS),
+            self._usage,
         )
         services = Services(
             settings=settings,
@@ -181,6 +189,7 @@ class Front:
             metrics=metrics,
             runtime=self.runtime,
             token_keys=self.token_keys,
+            usage=self._usage,
             variables=self.variables,
             variables_changed=self._tell_variables,
             ready=lambda: self.catalogue.problem or parts.ready(),

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import socket
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 import plans
 import settings
@@ -21,6 +21,7 @@ from deploy.process import StartFailed, fail, listen, run
 from deploy.resources import OWN_FILES, fit_connections, give_back_large_blocks
 from deploy.stores import open_store
 from gateway.journal import Journal, setup
+from plans import Plan
 from settings import Settings
 from store.contract import StoreUnavailable
 from store.mongo.watch import Change, What
@@ -49,8 +50,8 @@ def main() -> int:
 class Gateway:
     """One run of a gateway."""
 
-    def __init__(self, settings: Settings, known: Collection[str], listener: socket.socket) -> None:
-        """`known`: names of the plans of tenants."""
+    def __init__(self, settings: Settings, known: Mapping[str, Plan], listener: socket.socket) -> None:
+        """`known`: the plans of tenants, by name."""
         self._settings = settings
         self._plans = known
         self._listener = listener

@@ -19,14 +19,17 @@ from gateway.bad_request import BadRequest
 from gateway.credentials import Credentials
 from gateway.http.exchange import WHOLE
 from gateway.journal import Journal
+from gateway.limits import OverPlan, PlanLimits
 from gateway.logs import CallLogs
 from gateway.metrics import Metrics
 from gateway.request.arguments import RequestFacts, encode_arguments
 from gateway.request.body import ClientGone, read_body
 from gateway.request.path import split
 from gateway.runtime_settings import RuntimeSettings
+from gateway.usage import UsageMeter
 from settings import Settings
 from store.contract import Status, StoreUnavailable, Tenant
+from store.usage import Usage
 
 _DIRECTORY: Final = frozenset({"__dir__", "__directory__"})
 _NO_STORE: Final = ((b"cache-control", b"no-store"),)
@@ -75,6 +78,8 @@ class DataPlane:
         credentials: Credentials,
         observers: Observers,
         package_problem: Callable[[], str | None],
+        limits: PlanLimits,
+        usage: UsageMeter,
     ) -> None:
         """`package_problem` says why the admin's packages are not as required, if they are not."""
         self._admin = str(settings.ADMIN_UUID)
@@ -85,6 +90,8 @@ class DataPlane:
         self._credentials = credentials
         self._observers = observers
         self._package_problem = package_problem
+        self._limits = limits
+        self._usage = usage
         self._max_secs = settings.MAX_FUNCTION_SECS
         self._queue_secs = settings.MAX_QUEUE_SECS
         self._max_body = settings.MAX_BODY_BYTES
@@ -130,15 +137,22 @@ class DataPlane:
         if required != "none" and (tenant is not None or required == "all"):
             if refusal := await self._credentials.refusal(scope, owner, tenant):
                 return refusal
-            answer = await self._served(scope, receive, call, addressed, view, segments)
+            answer = await self._served(scope, receive, call, addressed, tenant, view, segments)
             answer.headers += _NO_STORE
             return answer
-        return await self._served(scope, receive, call, addressed, view, segments)
+        return await self._served(scope, receive, call, addressed, tenant, view, segments)
 
     async def _served(
-        self, scope: Any, receive: Any, call: str, addressed: str | None, view: View, segments: list[str]
+        self,
+        scope: Any,
+        receive: Any,
+        call: str,
+        addressed: str | None,
+        tenant: Tenant | None,
+        view: View,
+        segments: list[str],
     ) -> Answer:
-        """The answer to a request that is let through."""
+        """The answer to a request that is let through. `tenant` is the owner, None the admin."""
         owner, method = view.owner, scope["method"]
         if _is_directory(segments):
             return self._directory(view, method, segments)
@@ -149,9 +163,30 @@ class DataPlane:
                 f"{target.endpoint.api} takes at most {len(names)} URL parameters (NUM_URL_PARMS), "
                 f"not {len(target.parameters)}."
             )
-        reply = await self._run(scope, receive, call, addressed, target, view, names)
-        own_prefix = None if owner == self._admin else f"/rest/services/{owner}/"
-        return answers.of_reply(reply, target, owner, own_prefix)
+        if tenant is None:
+            reply, _ = await self._run(scope, receive, call, addressed, target, view, names, self._max_secs)
+            return answers.of_reply(reply, target, owner, None)
+        try:
+            async with self._limits.within(tenant):
+                seconds = self._limits.plan(tenant)[1].seconds or self._max_secs
+                reply, size = await self._run(scope, receive, call, addressed, target, view, names, seconds)
+        except OverPlan as over:
+            self._usage.count(owner, Usage(calls=1, refused=1))
+            return answers.refused(429, str(over), ((b"retry-after", b"%d" % over.retry_after),))
+        answer = answers.of_reply(reply, target, owner, f"/rest/services/{owner}/")
+        self._usage.count(
+            owner,
+            Usage(
+                calls=1,
+                errors=int(answer.status >= 500),
+                refused=int(reply.outcome is Outcome.OVER_LIMIT),
+                cold_starts=int(reply.bind > 0),
+                run_seconds=reply.run,
+                bytes_in=size,
+                bytes_out=len(answer.body),
+            ),
+        )
+        return answer
 
     def _directory(self, view: View, method: str, segments: list[str]) -> Answer:
         if method not in _READ:
@@ -170,7 +205,9 @@ class DataPlane:
         target: Target,
         view: View,
         names: tuple[str, ...],
-    ) -> Reply:
+        max_secs: float,
+    ) -> tuple[Reply, int]:
+        """The reply, and how many bytes the request's body had."""
         endpoint = target.endpoint
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         body = await read_body(receive, self._max_body)
@@ -187,9 +224,9 @@ class DataPlane:
             request=_facts(scope, headers, call) if endpoint.wants_request else None,
             max_fields=self._max_fields,
         )
-        limit = min(endpoint.timeout or self._max_secs, self._max_secs)
+        limit = min(endpoint.timeout or self._max_secs, self._max_secs, max_secs)
         try:
-            return await ask(
+            reply = await ask(
                 self._broker,
                 Call(
                     id=call,
@@ -207,7 +244,9 @@ class DataPlane:
             )
         except Refused as refused:
             outcome = Outcome.OVER_LIMIT if refused.limited else Outcome.UNAVAILABLE
-            return Reply(call=call, outcome=outcome, payload=refused.problem.encode(), retry_after=refused.retry_after)
+            payload = refused.problem.encode()
+            reply = Reply(call=call, outcome=outcome, payload=payload, retry_after=refused.retry_after)
+        return reply, len(body)
 
     def _observe(self, scope: Any, call: str, answer: Answer, seconds: float) -> None:
         """Counts the call, writes its line, and keeps what it printed."""

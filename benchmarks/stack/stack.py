@@ -29,6 +29,8 @@ from deploy.stores import open_store
 from store.contract import Tenant
 
 ADMIN: Final = "5f0f3dd4-9c1c-4d39-9c52-0b7dbd9a4a31"
+_PLANS: Final = Path(__file__).with_name("plans.toml")
+"""Without limits of calls: they are what is measured."""
 _KEY: Final = "key-of-a-benchmark"
 _LABEL: Final = "plugbay.installation"
 _POLL_SECS: Final = 0.02
@@ -133,6 +135,7 @@ def serving(at: Site, runtime: str, tenants: int, **chosen: str) -> Iterator[Sta
     environ = {
         "ADMIN_UUID": ADMIN,
         "ADMIN_KEY": _KEY,
+        "PLANS": str(_PLANS),
         "PROXY_SECRET": secrets.token_urlsafe(32),
         "ADMIN_IMAGE": at.images.admin,
         "MONGO_URI": at.mongo,

@@ -20,6 +20,7 @@ from gateway.control import (
     tenants,
     token_keys,
     uploads,
+    usage,
     versions,
 )
 from gateway.control.answer import Answer
@@ -69,6 +70,7 @@ def routes_alone() -> FastAPI:
         signing_keys.router,
         token_keys.router,
         environ.router,
+        usage.router,
         pools.router,
         run_time.router,
         call_logs.router,

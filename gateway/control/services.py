@@ -17,6 +17,7 @@ from gateway.logs import CallLogs
 from gateway.metrics import Metrics
 from gateway.runtime_settings import RuntimeSettings
 from gateway.token_keys import TokenKeys
+from gateway.usage import UsageMeter
 from settings import Settings
 from store.contract import Tenant, TenantChange
 from store.variables import Variables
@@ -69,6 +70,7 @@ class Services:
     metrics: Metrics
     runtime: RuntimeSettings
     token_keys: TokenKeys
+    usage: UsageMeter
     variables: Variables
     variables_changed: Callable[[str], None]
     """Tells who runs code of this tenant in the same process."""

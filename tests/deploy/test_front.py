@@ -20,6 +20,7 @@ from deploy import process
 from deploy.front import Front, Parts
 from deploy.process import Broken
 from gateway.journal import Journal
+from plans import Plan
 from store.sqlite import SqliteStore
 from tests.gateway.control_server import TwoPools, settings
 from tokens.memory import MemoryLedger
@@ -61,7 +62,7 @@ async def front(tmp_path: Path) -> AsyncIterator[Front]:
             pools=TwoPools(),
             journal=journal,
             inspect=_inspect,
-            plans=("free",),
+            plans={"free": Plan(memory_mb=64, cpus=1, runners=1, workers=1)},
             environment=lambda: "",
             package_problem=lambda: None,
             ready=lambda: None,

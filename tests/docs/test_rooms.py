@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.docs.markdown import ARCHITECTURE, ROOT, code, table
 
 IMPORTS: dict[str, set[str]] = {
-    "gateway": {"calls", "catalogue", "plugbay_client", "settings", "store", "tokens"},
+    "gateway": {"calls", "catalogue", "plans", "plugbay_client", "settings", "store", "tokens"},
     "gateway/control": {"calls", "catalogue", "gateway", "plugbay_client", "settings", "store"},
     "catalogue": {"calls", "store"},
     "calls": set(),

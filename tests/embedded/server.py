@@ -20,6 +20,7 @@ import psutil
 ROOT = Path(__file__).resolve().parents[2]
 ADMIN_UUID = "4a1bf01e-0693-48c5-a52b-fc275205c1d8"
 ADMIN_KEY = "an-admin-key-for-tests"
+UNLIMITED = ROOT / "tests" / "plans" / "unlimited.toml"
 SECRETS_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"
 START_SECS = 90
 STOP_SECS = 40
@@ -45,6 +46,7 @@ class Embedded:
             "ADMIN_UUID": ADMIN_UUID,
             "ADMIN_KEY": ADMIN_KEY,
             "SECRETS_KEY": SECRETS_KEY,
+            "PLANS": str(UNLIMITED),
         }
         self.environ = environ | {name: str(value) for name, value in settings.items()}
         self.process: subprocess.Popen[str]

@@ -34,6 +34,7 @@ from gateway.logs import CallLogs
 from gateway.metrics import Metrics
 from gateway.runtime_settings import RuntimeSettings
 from gateway.token_keys import TokenKeys
+from gateway.usage import UsageMeter
 from settings import Settings
 from store.sealing import Sealer
 from store.sqlite import SqliteStore
@@ -260,6 +261,7 @@ async def serving(folder: Path) -> AsyncIterator[Plane]:
         metrics=Metrics(lambda: 5, lambda: 6),
         runtime=runtime,
         token_keys=TokenKeys(ADMIN, Sealer(SECRETS_KEY), store),
+        usage=UsageMeter(store, 90),
         variables=Variables(store.variables, Sealer(SECRETS_KEY)),
         variables_changed=lambda _: None,
         ready=lambda: plane.missing,

@@ -20,6 +20,7 @@ from gateway.logs import CallLogs
 from gateway.metrics import Metrics
 from gateway.runtime_settings import RuntimeSettings
 from gateway.token_keys import TokenKeys
+from gateway.usage import UsageMeter
 from store.sealing import Sealer
 from store.variables import Variables
 from tests.catalogue.conftest import Installation
@@ -68,6 +69,7 @@ async def serving(folder: Path, importer: subprocess.Popen[bytes]) -> AsyncItera
         metrics=Metrics(lambda: 0, lambda: 0),
         runtime=runtime,
         token_keys=TokenKeys(ADMIN, Sealer(SECRETS_KEY), installation.store),
+        usage=UsageMeter(installation.store, 90),
         variables=Variables(installation.store.variables, Sealer(SECRETS_KEY)),
         variables_changed=lambda _: None,
         ready=lambda: None,

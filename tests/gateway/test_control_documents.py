@@ -24,6 +24,7 @@ OPERATIONS = {
     "/api/tenants": {"get", "post"},
     "/api/tenants/{uuid}": {"get", "patch", "delete"},
     "/api/tenants/{uuid}/key": {"post"},
+    "/api/tenants/{uuid}/usage": {"get"},
     "/api/tenants/{uuid}/environ": {"get"},
     "/api/tenants/{uuid}/environ/{name}": {"put", "delete"},
     "/api/tenants/{uuid}/modules": {"get"},

@@ -16,7 +16,17 @@ FREE = "[free]\nmemory_mb = 256\ncpus = 1\nrunners = 1\nworkers = 4\n"
 def test_the_plans_that_come_with_plugbay() -> None:
     known = plans.load(ROOT / Settings.model_fields["PLANS"].default)
     assert dict(known) == {
-        "free": Plan(memory_mb=256, cpus=1, runners=1, workers=4),
+        "free": Plan(
+            memory_mb=256,
+            cpus=1,
+            runners=1,
+            workers=4,
+            rate=20,
+            burst=100,
+            concurrency=16,
+            queue=64,
+            seconds=20,
+        ),
         "standard": Plan(memory_mb=512, cpus=2, runners=4, workers=8),
     }
     assert known["standard"].memory_bytes == 512 * 1024 * 1024
@@ -33,7 +43,11 @@ def test_the_plans_that_come_with_plugbay() -> None:
         (FREE.replace("cpus = 1", "cpus = inf"), ["plan free: cpus: ", "from 0.01 to 1024", "(is inf)"]),
         (FREE.replace("runners = 1", "runners = true"), ["plan free: runners: ", "from 1 to 1000", "(is True)"]),
         (FREE.replace("workers = 4\n", ""), ["plan free: workers: ", "from 1 to 16", "(is missing)"]),
-        (FREE + "memory = 1\n", ["plan free: memory: ", "memory_mb, cpus, runners, workers"]),
+        (FREE + "memory = 1\n", ["plan free: memory: ", "memory_mb, cpus, runners, workers, rate, burst"]),
+        (FREE + "rate = 0\n", ["plan free: rate: ", "from 0.001 to 1000000", "(is 0)"]),
+        (FREE + "queue = -1\n", ["plan free: queue: ", "from 0 to 10000", "(is -1)"]),
+        (FREE + "concurrency = 1.5\n", ["plan free: concurrency: ", "an integer", "(is 1.5)"]),
+        (FREE + "seconds = nan\n", ["plan free: seconds: ", "from 0.1 to 86400", "(is nan)"]),
         (FREE + "[Big]\n", ["plan 'Big': "]),
         ("free = 3", ["plan free: must be a table"]),
         ("[free", ["is no TOML"]),

@@ -13,7 +13,7 @@ import httpx
 from dotenv import dotenv_values
 
 from tests import needs
-from tests.stack.stack import ROOT, Stack
+from tests.stack.stack import ROOT, UNLIMITED, Stack
 
 _NOT_COPIED: Final = shutil.ignore_patterns(
     *(".git", ".venv*", ".env.local*", "data", "tests", "benchmarks", "__pycache__", ".*_cache", ".hypothesis")
@@ -28,6 +28,7 @@ class Checkout(Stack):
     def __init__(self, folder: Path) -> None:
         shutil.copytree(ROOT, folder, ignore=_NOT_COPIED)
         super().__init__(folder / "plugins", folder)
+        shutil.copyfile(UNLIMITED, folder / "plans.toml")
         self.more = folder / "more modules"
         """Its second plugin folder."""
         shutil.copytree(MORE, self.more, ignore=shutil.ignore_patterns("__pycache__"))

@@ -15,6 +15,8 @@ from typing import Any
 import docker
 
 ROOT = Path(__file__).resolve().parents[2]
+UNLIMITED = ROOT / "tests" / "plans" / "unlimited.toml"
+"""Plans that let tenants call as often as the settings do."""
 SERVICES = ("nginx", "gateway", "host", "redis", "mongo")
 _UP_SECS = 300
 
@@ -50,6 +52,7 @@ class Stack:
             "ADMIN_KEY": self.admin_key,
             "PROXY_SECRET": secrets.token_urlsafe(24),
             "SECRETS_KEY": secrets.token_urlsafe(32),
+            "PLANS": str(UNLIMITED),
             "PREWARMED_RUNNERS": "1",
             "PROGRESS": "plain",
         }

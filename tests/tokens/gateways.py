@@ -24,10 +24,13 @@ from gateway.credentials import Credentials
 from gateway.dataplane import DataPlane, Observers
 from gateway.http.protocol import strict_protocol
 from gateway.journal import Journal
+from gateway.limits import PlanLimits
 from gateway.logs import CallLogs
 from gateway.metrics import Metrics
 from gateway.runtime_settings import RuntimeSettings
 from gateway.token_keys import TokenKeys
+from gateway.usage import UsageMeter
+from plans import Plan
 from plugbay_client.token import TokenKey, mint
 from store.contract import Tenant
 from store.sealing import Sealer
@@ -169,7 +172,16 @@ async def _serving(made: Gateways) -> AsyncIterator[Gateway]:
     journal = Journal(100, quiet, terminal=False)
     observers = Observers(CallLogs(64 * 1024), Metrics(lambda: 0, lambda: 0), journal)
     app: Any = DataPlane(
-        chosen, Everybody(), made.store, broker, runtime, Credentials(keys, ledger), observers, lambda: None
+        chosen,
+        Everybody(),
+        made.store,
+        broker,
+        runtime,
+        Credentials(keys, ledger),
+        observers,
+        lambda: None,
+        PlanLimits({"free": Plan(memory_mb=64, cpus=1, runners=1, workers=1)}, 1, 10),
+        UsageMeter(made.store, 90),
     )
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
