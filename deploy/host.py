@@ -23,6 +23,7 @@ from deploy.containers import docker_launcher
 from deploy.limits import TenantPlans, pool_limits, tenant_limits
 from deploy.own_names import OWN_NAMES
 from deploy.process import StartFailed, fail, run
+from deploy.resources import give_back_large_blocks
 from deploy.stores import open_store
 from gateway.journal import setup
 from plans import Plan
@@ -63,6 +64,7 @@ def main() -> int:
         known = plans.load(chosen.PLANS)
     except settings.BadSettings as error:
         return fail(str(error))
+    give_back_large_blocks()
     return run(RunnerHost(chosen, known).run)
 
 
