@@ -52,6 +52,10 @@ class Plan(BaseModel):
         default=None, ge=0.1, le=86400, allow_inf_nan=False, description="seconds per call: a number from 0.1 to 86400"
     )
 
+    modules: int | None = Field(
+        default=None, ge=1, le=100_000, description="uploaded modules: an integer from 1 to 100000"
+    )
+
     @property
     def memory_bytes(self) -> int:
         """Bytes of memory per runner."""

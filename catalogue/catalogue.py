@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from catalogue.folder import Folders
@@ -52,7 +53,9 @@ class Catalogue:
         store: Store,
         inspect: Inspect,
         environment: Callable[[], str],
+        plan_modules: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
+        """`plan_modules`: how many modules tenants with these plans may upload, where that is less."""
         self.on_change: list[Callable[[str], None]] = []
         """Called with the owner, on the event loop, once a new revision of its modules is shown."""
         self.on_stop: list[Callable[[str], None]] = []
@@ -61,6 +64,7 @@ class Catalogue:
             max_source=max_source_bytes,
             max_bundle=max_bundle_bytes,
             max_modules=max_tenant_modules,
+            plan_modules=dict(plan_modules),
             max_versions=max_versions,
             signed=signed_uploads,
         )

@@ -39,6 +39,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_bundle: int
     """Bytes of all files of a package."""
     max_modules: int
+    plan_modules: dict[str, int]
+    """The same of tenants with one of these plans, by its name."""
     max_versions: int
     """Versions of one module that are kept."""
     signed: bool

@@ -125,8 +125,8 @@ class Uploads:
 
         def besides(before: ModuleSet) -> tuple[list[Module], list[str]]:
             there = uploaded_of(before)
-            if name not in there and len(there) >= self._limits.max_modules:
-                raise TooMany(f"the tenant has {self._limits.max_modules} uploaded modules (MAX_TENANT_MODULES)")
+            if name not in there:
+                self._require_room(tenant, len(there))
             earlier = history(there.get(name))
             number = earlier[-1].number + 1 if earlier else 1
             kept = (*earlier, Version(number, digest, uploaded, signer))[-self._limits.max_versions :]
@@ -134,6 +134,14 @@ class Uploads:
 
         before = await self._change(owner, besides)
         return before is None or name not in uploaded_of(before)
+
+    def _require_room(self, tenant: Tenant, there: int) -> None:
+        """Raises TooMany when the tenant has as many modules as it may."""
+        of_plan = self._limits.plan_modules.get(tenant.plan)
+        if of_plan is not None and there >= of_plan:
+            raise TooMany(f"plan {tenant.plan}: at most {of_plan} uploaded modules")
+        if there >= self._limits.max_modules:
+            raise TooMany(f"the tenant has {self._limits.max_modules} uploaded modules (MAX_TENANT_MODULES)")
 
     async def _activate(self, owner: str, name: str, number: int) -> None:
         await self._enabled(owner)

@@ -181,6 +181,7 @@ class Installation:
             inspect=self.runner.inspect,
             environment=lambda: self.environment,
             signed_uploads=self.signed_uploads,
+            plan_modules={},
             **(bounds | limits),
         )
         self.catalogue.on_change.append(self._revised)

@@ -30,6 +30,7 @@ workers = 4
 concurrency = 1
 queue = 1
 seconds = 1
+modules = 2
 """
 SOURCE = """
 import time
@@ -61,14 +62,18 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
 
 def register(platform: Embedded, name: str, plan: str) -> str:
     uuid = str(platform.api("POST", "/tenants", json={"name": name, "plan": plan}).json()["uuid"])
-    put = httpx.put(
-        f"{platform.url}/api/tenants/{uuid}/modules/t",
+    put = upload(platform, uuid, "t")
+    assert put.is_success, put.text
+    return uuid
+
+
+def upload(platform: Embedded, tenant: str, name: str) -> httpx.Response:
+    return httpx.put(
+        f"{platform.url}/api/tenants/{tenant}/modules/{name}",
         content=SOURCE,
         headers={"Authorization": f"Bearer {ADMIN_KEY}", "Content-Type": "text/x-python"},
         timeout=60,
     )
-    assert put.is_success, put.text
-    return uuid
 
 
 def test_a_rate_is_told_and_another_plan_lifts_it(platform: Embedded) -> None:
@@ -98,6 +103,14 @@ def test_one_runs_one_waits_and_others_are_refused(platform: Embedded) -> None:
     assert refused.headers["retry-after"] == "1"
     late = next(answer for answer in answers if answer.status_code == 504)
     assert "1 s" in late.json()["status"]
+
+
+def test_modules_are_counted(platform: Embedded) -> None:
+    uuid = register(platform, "modules", "narrow")
+    assert upload(platform, uuid, "second").status_code == 201
+    refused = upload(platform, uuid, "third")
+    assert (refused.status_code, refused.json()["status"]) == (429, "plan narrow: at most 2 uploaded modules")
+    assert upload(platform, uuid, "second").status_code == 200
 
 
 def test_usage_is_the_tenants_own_and_outlives_the_platform(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ def test_the_plans_that_come_with_plugbay() -> None:
             concurrency=16,
             queue=64,
             seconds=20,
+            modules=20,
         ),
         "standard": Plan(memory_mb=512, cpus=2, runners=4, workers=8),
     }
@@ -47,6 +48,7 @@ def test_the_plans_that_come_with_plugbay() -> None:
         (FREE + "rate = 0\n", ["plan free: rate: ", "from 0.001 to 1000000", "(is 0)"]),
         (FREE + "queue = -1\n", ["plan free: queue: ", "from 0 to 10000", "(is -1)"]),
         (FREE + "concurrency = 1.5\n", ["plan free: concurrency: ", "an integer", "(is 1.5)"]),
+        (FREE + "modules = 0\n", ["plan free: modules: ", "from 1 to 100000", "(is 0)"]),
         (FREE + "seconds = nan\n", ["plan free: seconds: ", "from 0.1 to 86400", "(is nan)"]),
         (FREE + "[Big]\n", ["plan 'Big': "]),
         ("free = 3", ["plan free: must be a table"]),
