@@ -235,6 +235,35 @@ class Uploaded(msgspec.Struct, frozen=True):
     exposes: list[Exposed]
 
 
+class Version(msgspec.Struct, frozen=True):
+    """One version of an uploaded module."""
+
+    number: int
+    created: float
+    signed_by: str
+    serves: bool
+
+
+class Versions(msgspec.Struct, frozen=True):
+    """The versions of a module that are kept, the newest last."""
+
+    versions: list[Version]
+
+
+class SigningKey(msgspec.Struct, frozen=True):
+    """A key that uploads may be signed with."""
+
+    id: str
+    name: str
+    created: float
+
+
+class SigningKeys(msgspec.Struct, frozen=True):
+    """Those of a tenant."""
+
+    keys: list[SigningKey]
+
+
 def read(value: Any, kind: type[_T]) -> _T:
     """The answer as `kind`. Raises Problem when it is not one: another version answers."""
     try:

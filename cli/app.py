@@ -14,7 +14,9 @@ from cli import (
     doctor,
     env,
     key,
+    keys,
     logs,
+    modules,
     new,
     pools,
     runtime_settings,
@@ -37,6 +39,10 @@ app = typer.Typer(
 for command in (
     new.new,
     deploy.deploy,
+    modules.modules,
+    modules.versions,
+    modules.rollback,
+    modules.pull,
     directory.dir,
     call.call,
     logs.logs,
@@ -50,6 +56,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(tenants.app, name="tenants")
+app.add_typer(keys.app, name="keys")
 app.add_typer(token.app, name="token")
 app.add_typer(env.app, name="env")
 app.add_typer(store.app, name="store")

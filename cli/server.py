@@ -6,7 +6,7 @@ import ipaddress
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 CONNECT_SECS = 5.0
 CONTROL_SECS = 60.0
 """The control plane answers within this; scaling down waits for calls in flight."""
-
+_PART = 64 * 1024
+"""What is sent at once of an upload."""
 
 _PLAIN = "".join(map(chr, range(0x21, 0x7F)))
 """Characters that can stand in a request line as they are."""
@@ -69,12 +70,30 @@ class Server:
             )
         return self._json(response)
 
-    def upload(self, path: str, content: bytes, media_type: str) -> Any:
-        """The JSON that a path of the control plane answers to a PUT of bytes. Raises Problem."""
-        headers = self._authorization() | {"Content-Type": media_type}
+    def upload(
+        self, path: str, content: bytes, media_type: str, headers: Mapping[str, str], sent: Callable[[int], None]
+    ) -> Any:
+        """The JSON that a path of the control plane answers to a PUT of bytes; `sent` is told how many are on their
+        way. Raises Problem."""
+
+        def parts() -> Iterator[bytes]:
+            for start in range(0, len(content), _PART):
+                yield content[start : start + _PART]
+                sent(min(start + _PART, len(content)))
+
+        told = {"Content-Type": media_type, "Content-Length": str(len(content))}
         with self._reaching():
-            response = self._client.put(self.url + path, content=content, headers=headers)
+            response = self._client.put(
+                self.url + path, content=parts(), headers=self._authorization() | told | dict(headers)
+            )
         return self._json(response)
+
+    def content(self, path: str) -> bytes:
+        """What a path of the control plane answers, as it is. Raises Problem."""
+        with self._reaching():
+            response = self._client.get(self.url + path, headers=self._authorization())
+        self._check(response)
+        return response.content
 
     def directory(self, path: str) -> Any:
         """The JSON of a `__dir__` of the data plane, which takes no key."""
