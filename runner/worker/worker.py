@@ -48,14 +48,12 @@ class Worker:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._waiting: list[bytes] = []
         self._max_result = 0
-        self._interruptible = False
-        """A function runs, and has the worker to itself."""
         self._baseline: Baseline
         self._variables = ModuleVariables({})
 
     def run(self, nonce: bytes) -> None:
         """Says hello, takes the modules, then runs calls until the host closes the connection."""
-        signal.signal(signal.SIGINT, self._interrupted)
+        signal.signal(signal.SIGINT, _interrupted)
         self._connection.sendall(frames.encode(frames.Hello(nonce)))
         self._prepare()
         self._baseline = Baseline(self._output.restore_streams)
@@ -65,11 +63,6 @@ class Worker:
                 self._invoke(frame)
             elif isinstance(frame, frames.Inspect):
                 self._inspect(frame)
-
-    def _interrupted(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """SIGINT interrupts the function that runs, as in any program. What a call that has ended sends is for nobody."""
-        if self._interruptible:
-            raise KeyboardInterrupt
 
     def _prepare(self) -> None:
         while (body := self._next()) is not None:
@@ -108,18 +101,17 @@ class Worker:
             self._serve_coroutines(frame, target)
             return
         try:
-            arguments, keywords = target.plan.bind(payload.decode(frame.payload))
-            self._interruptible = True
-            # A context of its own: context variables set by one call are not seen by the next.
-            value = contextvars.copy_context().run(target.function, *arguments, **keywords)
-            if inspect.iscoroutine(value):  # asyncio's takes any generator for one
-                value = self._event_loop().run_until_complete(value)
-            finished = result.finish(value, self._max_result)
-            self._interruptible = False
+            finished = self._run(target, *target.plan.bind(payload.decode(frame.payload)))
         except BaseException as error:  # noqa: BLE001  # whatever plugin code raises is its answer
-            self._interruptible = False
             finished = self._failed(error, capture)
         self._answer(frame.call, finished, capture)
+
+    def _run(self, target: _Target, arguments: list[Any], keywords: dict[str, Any]) -> result.Finished:
+        # A context of its own: context variables set by one call are not seen by the next.
+        value = contextvars.copy_context().run(target.function, *arguments, **keywords)
+        if inspect.iscoroutine(value):  # asyncio's takes any generator for one
+            value = self._event_loop().run_until_complete(value)
+        return result.finish(value, self._max_result)
 
     def _inspect(self, frame: frames.Inspect) -> None:
         self._enter(frame.module)
@@ -223,14 +215,16 @@ class Worker:
     async def _run_coroutine(self, frame: frames.Invoke, target: _Target) -> None:
         capture = self._output.begin(alone=False)
         try:
-            arguments, keywords = target.plan.bind(payload.decode(frame.payload))
-            finished = result.finish(await target.function(*arguments, **keywords), self._max_result)
+            finished = await self._await(target, *target.plan.bind(payload.decode(frame.payload)))
         except BaseException as error:  # noqa: BLE001  # whatever plugin code raises is its answer
             finished = self._failed(error, capture)
         del self._tasks[frame.call]
         self._answer(frame.call, finished, capture)
         if not self._tasks:
             self._event_loop().stop()
+
+    async def _await(self, target: _Target, arguments: list[Any], keywords: dict[str, Any]) -> result.Finished:
+        return result.finish(await target.function(*arguments, **keywords), self._max_result)
 
     def _readable(self) -> None:
         data = self._connection.recv(_READ)
@@ -249,6 +243,18 @@ class Worker:
             target = self._target(frame, self._output.begin(alone=False))
             if target is not None:
                 self._start(loop, frame, target)
+
+
+_INTERRUPTIBLE: Final = (Worker._run.__code__, Worker._await.__code__)
+"""Code within which functions run."""
+
+
+def _interrupted(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    """SIGINT interrupts the function that runs, as in any program. What a call that has ended sends is for nobody."""
+    while frame is not None:
+        if frame.f_code in _INTERRUPTIBLE:
+            raise KeyboardInterrupt
+        frame = frame.f_back
 
 
 def _trace(error: BaseException) -> str:
