@@ -81,7 +81,7 @@ def until(platform: Embedded, tenant: str, wanted: Any, **what: str) -> None:
         assert time.monotonic() < end, last
 
 
-def test_a_change_reaches_running_workers_of_that_tenant_alone(platform: Embedded) -> None:
+def test_e17_a_change_reaches_running_workers_of_that_tenant_alone(platform: Embedded) -> None:
     one, other = register(platform, "one", "t"), register(platform, "other", "t")
     assert found(platform, one) == [None, None]
     assert found(platform, other) == [None, None]
@@ -113,7 +113,7 @@ def test_one_module_finds_its_own(platform: Embedded) -> None:
         until(platform, tenant, ["first's", None], module="first", name="ONLY", api="awaited")
 
 
-def test_a_secret_is_nowhere_but_in_its_owners_functions(platform: Embedded) -> None:
+def test_g17_a_secret_is_nowhere_but_in_its_owners_functions(platform: Embedded) -> None:
     tenant = register(platform, "secret", "t")
     put(platform, tenant, "KEY", CANARY)
     until(platform, tenant, [CANARY, CANARY])

@@ -31,7 +31,7 @@ async def path(plane: TenantPlane) -> str:
     return f"/api/tenants/{ada['uuid']}/environ"
 
 
-async def test_secrets_are_never_shown_again(plane: TenantPlane, tmp_path: Path) -> None:
+async def test_g17_secrets_are_never_shown_again(plane: TenantPlane, tmp_path: Path) -> None:
     environ = await path(plane)
     assert (await plane.client.get(environ)).json() == {"variables": []}
     made = await plane.client.put(f"{environ}/KEY", json={"value": CANARY})
@@ -55,7 +55,7 @@ async def test_secrets_are_never_shown_again(plane: TenantPlane, tmp_path: Path)
 
 
 @pytest.mark.parametrize("name", ["LD_PRELOAD", "PYTHONPATH", "PYTHONSTARTUP", "PATH", "PYTHONHASHSEED", "$set", "a.b"])
-async def test_names_that_load_code_or_are_none_are_refused(plane: TenantPlane, name: str) -> None:
+async def test_e17_g7_names_that_load_code_or_are_none_are_refused(plane: TenantPlane, name: str) -> None:
     environ = await path(plane)
     refused = await plane.client.put(f"{environ}/{name}", json={"value": CANARY})
     assert (refused.status_code, list(problems(refused.json()))) == (422, ["name"])
@@ -78,7 +78,7 @@ async def test_names_that_load_code_or_are_none_are_refused(plane: TenantPlane, 
         ([], "body"),
     ],
 )
-async def test_a_body_is_taken_as_told_or_not_at_all(plane: TenantPlane, body: Any, field: str) -> None:
+async def test_g7_a_body_is_taken_as_told_or_not_at_all(plane: TenantPlane, body: Any, field: str) -> None:
     environ = await path(plane)
     refused = await plane.client.put(f"{environ}/KEY", json=body)
     assert (refused.status_code, list(problems(refused.json()))) == (422, [field])
@@ -86,7 +86,7 @@ async def test_a_body_is_taken_as_told_or_not_at_all(plane: TenantPlane, body: A
 
 
 @pytest.mark.parametrize("query", ["module=a.b", "module=%00", "module=A", "module[$ne]=x", "other=1"])
-async def test_a_module_is_named_plainly(plane: TenantPlane, query: str) -> None:
+async def test_e12_a_module_is_named_plainly(plane: TenantPlane, query: str) -> None:
     environ = await path(plane)
     assert (await plane.client.put(f"{environ}/KEY?{query}", json={"value": "x"})).status_code == 422
     assert (await plane.client.delete(f"{environ}/KEY?{query}")).status_code == 422
