@@ -56,6 +56,10 @@ class Plan(BaseModel):
         default=None, ge=1, le=100_000, description="uploaded modules: an integer from 1 to 100000"
     )
 
+    bundle_bytes: int | None = Field(
+        default=None, ge=1024, le=2**30, description="bytes of one upload: an integer from 1024 to 1073741824"
+    )
+
     @property
     def memory_bytes(self) -> int:
         """Bytes of memory per runner."""

@@ -54,8 +54,10 @@ class Catalogue:
         inspect: Inspect,
         environment: Callable[[], str],
         plan_modules: Mapping[str, int] = MappingProxyType({}),
+        plan_bundle_bytes: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
-        """`plan_modules`: how many modules tenants with these plans may upload, where that is less."""
+        """`plan_modules` and `plan_bundle_bytes`: how many modules, and bytes of one, tenants with these plans may
+        upload, where that is less."""
         self.on_change: list[Callable[[str], None]] = []
         """Called with the owner, on the event loop, once a new revision of its modules is shown."""
         self.on_stop: list[Callable[[str], None]] = []
@@ -65,6 +67,7 @@ class Catalogue:
             max_bundle=max_bundle_bytes,
             max_modules=max_tenant_modules,
             plan_modules=dict(plan_modules),
+            plan_bundle=dict(plan_bundle_bytes),
             max_versions=max_versions,
             signed=signed_uploads,
         )

@@ -41,6 +41,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_modules: int
     plan_modules: dict[str, int]
     """The same of tenants with one of these plans, by its name."""
+    plan_bundle: dict[str, int]
+    """Bytes of one upload, packed and unpacked, of tenants with one of these plans."""
     max_versions: int
     """Versions of one module that are kept."""
     signed: bool

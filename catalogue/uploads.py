@@ -20,7 +20,7 @@ from catalogue.report import Report
 from catalogue.signatures import BadSignature, Signature
 from catalogue.signing_keys import SigningKeys
 from catalogue.trials import Failure, Inspect, judge
-from catalogue.unpacking import BadUpload, Limits, Unpacking
+from catalogue.unpacking import BadUpload, Limits, TooLarge, Unpacking
 from catalogue.versions import NoVersion, history, uploaded_of, version_of
 from store.contract import UPLOADED, Conflict, Module, ModuleSet, Status, Store, Tenant, Version
 
@@ -111,7 +111,9 @@ class Uploads:
             signatures.check(tenant, name, data, signature)
         elif self._limits.signed:
             raise BadSignature("an upload has to be signed (REQUIRE_SIGNED_MODULES): plugbay keys, plugbay deploy")
+        self._require_small(tenant, len(data))
         header, bundle = await self._unpacking.unpack(owner, name, data)
+        self._require_small(tenant, len(bundle))
         digest = await self._store.put_bundle(bundle)
         known = uploaded_of(await self._store.modules(owner)).get(name)
         is_there = known is not None and known.digest == digest
@@ -134,6 +136,12 @@ class Uploads:
 
         before = await self._change(owner, besides)
         return before is None or name not in uploaded_of(before)
+
+    def _require_small(self, tenant: Tenant, size: int) -> None:
+        """Raises TooLarge when an upload has more bytes than the tenant's plan allows."""
+        of_plan = self._limits.plan_bundle.get(tenant.plan)
+        if of_plan is not None and size > of_plan:
+            raise TooLarge("body", f"plan {tenant.plan}: at most {of_plan} bytes of one module, packed and unpacked")
 
     def _require_room(self, tenant: Tenant, there: int) -> None:
         """Raises TooMany when the tenant has as many modules as it may."""

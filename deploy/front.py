@@ -82,6 +82,7 @@ class Front:
             max_modules=settings.MAX_MODULES,
             max_tenant_modules=settings.MAX_TENANT_MODULES,
             plan_modules={name: plan.modules for name, plan in parts.plans.items() if plan.modules is not None},
+            plan_bundle_bytes={name: plan.bundle_bytes for name, plan in parts.plans.items() if plan.bundle_bytes},
             max_versions=settings.MAX_MODULE_VERSIONS,
             signed_uploads=settings.REQUIRE_SIGNED_MODULES != "none",
             store=parts.store,

@@ -182,6 +182,7 @@ class Installation:
             environment=lambda: self.environment,
             signed_uploads=self.signed_uploads,
             plan_modules={},
+            plan_bundle_bytes={},
             **(bounds | limits),
         )
         self.catalogue.on_change.append(self._revised)

@@ -31,6 +31,7 @@ concurrency = 1
 queue = 1
 seconds = 1
 modules = 2
+bundle_bytes = 1024
 """
 SOURCE = """
 import time
@@ -67,10 +68,10 @@ def register(platform: Embedded, name: str, plan: str) -> str:
     return uuid
 
 
-def upload(platform: Embedded, tenant: str, name: str) -> httpx.Response:
+def upload(platform: Embedded, tenant: str, name: str, source: str = SOURCE) -> httpx.Response:
     return httpx.put(
         f"{platform.url}/api/tenants/{tenant}/modules/{name}",
-        content=SOURCE,
+        content=source,
         headers={"Authorization": f"Bearer {ADMIN_KEY}", "Content-Type": "text/x-python"},
         timeout=60,
     )
@@ -111,6 +112,9 @@ def test_modules_are_counted(platform: Embedded) -> None:
     refused = upload(platform, uuid, "third")
     assert (refused.status_code, refused.json()["status"]) == (429, "plan narrow: at most 2 uploaded modules")
     assert upload(platform, uuid, "second").status_code == 200
+    large = upload(platform, uuid, "second", SOURCE + "# " + "x" * 1024)
+    assert large.status_code == 413
+    assert large.json()["status"] == "plan narrow: at most 1024 bytes of one module, packed and unpacked"
 
 
 def test_usage_is_the_tenants_own_and_outlives_the_platform(tmp_path: Path) -> None:

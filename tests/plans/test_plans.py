@@ -27,6 +27,7 @@ def test_the_plans_that_come_with_plugbay() -> None:
             queue=64,
             seconds=20,
             modules=20,
+            bundle_bytes=2 * 1024 * 1024,
         ),
         "standard": Plan(memory_mb=512, cpus=2, runners=4, workers=8),
     }
