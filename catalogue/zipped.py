@@ -113,9 +113,8 @@ def _content(data: bytes, entry: Entry) -> bytes:
 def _inflated(packed: memoryview, entry: Entry) -> bytes:
     inflating = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
-        content = inflating.decompress(
-            packed, entry.size + 1
-        )  # one more than it may be: then it is seen to be too many
+        # One byte more than there may be: then it is seen to be too many.
+        content = inflating.decompress(packed, entry.size + 1)
     except zlib.error as error:
         raise BadZip(f"{shown(entry.path)} is damaged") from error
     if not inflating.eof or inflating.unused_data:

@@ -174,6 +174,17 @@ def test_something_between_the_files_is_refused() -> None:
     assert "do not end where" in refused(bytes(moved))
 
 
+def test_something_behind_what_is_inflated_is_refused() -> None:
+    data = archive({"__init__.py": INIT})
+    at = data.index(b"PK\1\2")
+    (packed,) = struct.unpack_from("<L", data, at + 20)
+    longer = bytearray(data[:at] + b"hidden" + data[at:])
+    struct.pack_into("<L", longer, 18, packed + 6)
+    struct.pack_into("<L", longer, at + 6 + 20, packed + 6)
+    struct.pack_into("<L", longer, len(longer) - 6, at + 6)
+    assert "more or less" in refused(bytes(longer))
+
+
 def test_overlapping_files_are_refused_before_anything_is_inflated() -> None:
     """As in CVE-2024-0450: every entry of the directory names the same content."""
     data = archive({"__init__.py": INIT, "big": b"\0" * 100_000})

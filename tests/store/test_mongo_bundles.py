@@ -10,10 +10,11 @@ from bson import ObjectId
 
 from calls import bundle as bundles
 from settings import Settings
+from store.contract import Version
 from store.mongo.bundles import INLINE_BYTES
 from store.mongo.sweep import FORGET_SECS, ORPHAN_SECS, SWEEP_SECS, UNNAMED_KEPT
 from tests.store.mongo_stores import Stores
-from tests.store.test_contract import ADMIN, kept
+from tests.store.test_contract import ADMIN, kept, module
 
 _LARGEST = 16 * 1024 * 1024
 """The most that MAX_BUNDLE_BYTES can be set to, and the most that MongoDB takes in one document."""
@@ -89,6 +90,24 @@ async def test_versions_of_modules_that_are_not_served_any_more_go(
         await store.change_modules(ADMIN, [await kept(store, "a", code=b"x = %d\n" % turn), await kept(store, "b")], [])
     assert counted(stores, "MODULES") == [2]
     assert len((await (await stores.open()).modules(ADMIN)).modules) == 2
+
+
+@pytest.mark.parametrize("stores", ["standalone"], indirect=True)
+async def test_a_bundle_that_an_earlier_version_names_is_kept(stores: Stores, sweeping: pytest.MonkeyPatch) -> None:
+    sweeping.setattr("store.mongo.sweep.UNNAMED_KEPT", 2)
+    store = await stores.open()
+    first, second = await store.put_bundle(b"1"), await store.put_bundle(b"2")
+    versions = (Version(1, first, 1.0), Version(2, second, 2.0))
+    await store.change_modules(ADMIN, [module("m", second, version=2, versions=versions)], [])
+    for turn in range(4):
+        await store.put_bundle(b"sweeps %d" % turn)
+    assert await (await stores.open()).bundle(first) == b"1"
+    await store.change_modules(ADMIN, [module("m", second, version=2, versions=versions[1:])], [])
+    for turn in range(4):
+        await store.put_bundle(b"sweeps again %d" % turn)
+    fresh = await stores.open()
+    assert await fresh.bundle(first) is None
+    assert await fresh.bundle(second) == b"2"
 
 
 @pytest.mark.parametrize("stores", ["standalone"], indirect=True)

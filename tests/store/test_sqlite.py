@@ -318,6 +318,22 @@ async def test_bundles_that_no_module_names_do_not_pile_up(store: SqliteStore, m
     assert [digest for digest in small if await store.bundle(digest) is not None] == [small[0], *small[-4:]]
 
 
+async def test_a_bundle_that_an_earlier_version_names_is_kept(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.sqlite_modules.UNNAMED_KEPT", 0)
+    first, second = await store.put_bundle(b"1"), await store.put_bundle(b"2")
+    versions = (Version(1, first, 1.0), Version(2, second, 2.0))
+    await store.change_modules(ADMIN, [module("m", second, version=2, versions=versions)], [])
+    await store.change_modules(ADMIN, [await kept(store, "other")], [])
+    assert await store.bundle(first) == b"1"
+    await store.change_modules(ADMIN, [module("m", second, version=2, versions=versions[1:])], [])
+    assert await store.bundle(first) is None
+    assert await store.bundle(second) == b"2"
+    await store.change_modules(ADMIN, [], ["m"])
+    assert await store.bundle(second) is None
+
+
 async def test_a_store_whose_file_was_removed_takes_no_writes(folder: Path, store: SqliteStore) -> None:
     shutil.rmtree(folder)
     with pytest.raises(StoreUnavailable, match="removed or replaced"):
