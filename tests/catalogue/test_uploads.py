@@ -85,7 +85,7 @@ async def test_a_broken_upload_changes_nothing_and_says_why(installed: Installat
 
 
 @pytest.mark.parametrize("text", ["# coding: utf-7\n", "\0", "# -*- coding: rot13 -*-\n"])
-async def test_a_source_that_could_be_read_in_two_ways_is_refused(installed: Installation, text: str) -> None:
+async def test_j8_a_source_that_could_be_read_in_two_ways_is_refused(installed: Installation, text: str) -> None:
     assert (await refusal(installed, "hello", text)).field == "source"
     assert installed.runner.asked == []
 
@@ -107,13 +107,13 @@ async def test_an_upload_of_another_owner_is_refused_and_never_imported(installe
         *("x" * 300, "1a", "a b", "$set"),
     ],
 )
-async def test_names_that_no_module_may_have(installed: Installation, name: str) -> None:
+async def test_j6_names_that_no_module_may_have(installed: Installation, name: str) -> None:
     refused = await refusal(installed, name, "")
     assert refused.field == "name"
     assert installed.runner.asked == []
 
 
-async def test_of_20_uploads_of_one_name_at_once_one_is_current(installed: Installation) -> None:
+async def test_j11_of_20_uploads_of_one_name_at_once_one_is_current(installed: Installation) -> None:
     sources = [source(f"api-{number}") for number in range(20)]
     created = await asyncio.gather(*(put(installed, "hello", text) for text in sources))
     assert sorted(created) == [False] * 19 + [True]
@@ -203,7 +203,7 @@ async def test_a_bundle_is_a_package_with_its_data(installed: Installation) -> N
         ({"__init__.py": "", "../x": ""}, "bundle", None),
     ],
 )
-async def test_a_bundle_that_cannot_serve_is_refused(
+async def test_j1_j8_a_bundle_that_cannot_serve_is_refused(
     installed: Installation, files: dict[str, str], field: str, line: int | None
 ) -> None:
     with pytest.raises(BadUpload) as refused:

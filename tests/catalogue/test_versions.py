@@ -74,7 +74,7 @@ async def test_the_same_upload_again_is_no_other_version(installed: Installation
     assert await numbers(installed) == ([1], 1)
 
 
-async def test_another_tenants_versions_are_none(installed: Installation) -> None:
+async def test_j11_another_tenants_versions_are_none(installed: Installation) -> None:
     await put(installed, "one")
     await put(installed, "secret", owner=OTHER)
     await put(installed, "more", owner=OTHER)
@@ -125,7 +125,7 @@ async def test_what_was_uploaded_before_versions_were_kept_is_the_first(installe
     assert installed.serving(TENANT) == {"shop": ["one"]}
 
 
-async def test_uploads_and_rollbacks_at_once_come_one_after_the_other(installed: Installation) -> None:
+async def test_j11_uploads_and_rollbacks_at_once_come_one_after_the_other(installed: Installation) -> None:
     await put(installed, "one")
     await asyncio.gather(
         *(put(installed, f"api{number}") for number in range(2)),

@@ -96,7 +96,7 @@ def test_an_upload_is_called_until_its_tenant_is_removed(server: Embedded) -> No
     until(lambda: not runners(server, uuid))
 
 
-def test_a_bundle_brings_its_data_and_what_it_depends_on(server: Embedded) -> None:
+def test_j7_a_bundle_brings_its_data_and_what_it_depends_on(server: Embedded) -> None:
     uuid, tenant = register(server, "Zoe")
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as writing:
