@@ -149,7 +149,7 @@ def test_g11_a_uuid_cannot_be_chosen_and_a_name_is_taken_once(attacker: Attacker
             ("DELETE", ""),
             ("PATCH", ""),
             ("POST", "/key"),
-            ("PUT", "/environ"),
+            ("PUT", "/environ/KEY"),
         ):
             assert attacker.api(method, f"/tenants/{uuid}{path}", json={}).status_code == 404, (method, path)
     assert attacker.api("GET", "/tenants").json() == before
