@@ -12,6 +12,8 @@ from calls.pools import HostPools
 from calls.redis.gateway import RedisBroker
 from calls.redis.host import HostBounds, RedisHost
 from tests.calls.ends import FixedPools, bounds
+from tests.calls.redis_image import RedisImage
+from tests.calls.redis_image import running as redis_image_running
 from tests.calls.redis_server import RedisServer, running
 
 
@@ -22,11 +24,20 @@ def redis() -> Iterator[RedisServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def redis_image() -> Iterator[RedisImage]:
+    """The stack's Redis."""
+    with redis_image_running() as image:
+        yield image
+
+
 class Ends:
     """Makes gateways and hosts, and closes them at the end of the test."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, host_url: str = "") -> None:
+        """`host_url`: where hosts connect, when it is not where gateways do."""
         self._url = url
+        self._host_url = host_url or url
         self.stack = AsyncExitStack()
 
     async def gateway(self, max_owner: int = 1000, max_total: int = 2000, max_bytes: int = 2**27) -> RedisBroker:
@@ -44,7 +55,7 @@ class Ends:
         limits: HostBounds | None = None,
     ) -> RedisHost:
         """A connected host."""
-        host = RedisHost(self._url, name, handler, pools or FixedPools(admin=1), limits or bounds())
+        host = RedisHost(self._host_url, name, handler, pools or FixedPools(admin=1), limits or bounds())
         await host.open()
         self.stack.push_async_callback(host.close)
         return host

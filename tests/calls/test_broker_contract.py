@@ -14,6 +14,7 @@ from calls.redis.gateway import RedisBroker
 from calls.redis.host import RedisHost
 from tests.calls.conftest import Ends
 from tests.calls.ends import PatientHost, call, owner, submit
+from tests.calls.redis_image import RedisImage
 from tests.calls.redis_server import RedisServer
 
 MAX_OWNER, MAX_TOTAL, MAX_BYTES = 3, 5, 100_000
@@ -68,13 +69,24 @@ class OverRedis:
         await self._host.close()
 
 
-@pytest.fixture(params=["inprocess", pytest.param("redis", marks=pytest.mark.needs("redis"))])
+@pytest.fixture(
+    params=[
+        "inprocess",
+        pytest.param("redis", marks=pytest.mark.needs("redis")),
+        pytest.param("redis-of-the-stack", marks=pytest.mark.needs("docker")),
+    ]
+)
 async def carrier(request: pytest.FixtureRequest) -> AsyncIterator[Carrier]:
     """One broker of each kind, bounded to MAX_OWNER and MAX_TOTAL unanswered calls of MAX_BYTES."""
     if request.param == "inprocess":
         carrier = InProcess()
         yield carrier
         await carrier.broker.close()
+    elif request.param == "redis-of-the-stack":
+        image: RedisImage = request.getfixturevalue("redis_image")
+        ends = Ends(image.gateway, image.host)
+        async with ends.stack:
+            yield OverRedis(ends, await ends.gateway(MAX_OWNER, MAX_TOTAL, MAX_BYTES))
     else:
         server: RedisServer = request.getfixturevalue("redis")
         ends = Ends(server.url)
