@@ -104,6 +104,7 @@ class Stack:
             "ADMIN_UUID": ADMIN_UUID,
             "ADMIN_KEY": ADMIN_KEY,
             "PLUGINS": str(self.plugins),
+            "PLANS": str(ROOT / "tests" / "plans" / "unlimited.toml"),
             "DATA_DIR": str(self.folder / "data"),
             "GATEWAY_PORT": "0",
             "HOST_NAME": self.name,
