@@ -62,6 +62,7 @@ def pytest_make_collect_report(
     return report
 
 
+@pytest.hookimpl(trylast=True)  # a run that stops early ends what is shared by tests only when it finishes
 def pytest_sessionfinish(session: pytest.Session) -> None:
     left = _processes_left()
     session.config.stash[_left] = left
