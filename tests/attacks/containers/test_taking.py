@@ -30,7 +30,8 @@ NO_MEMORY = either(ends(500, "MemoryError"), ends(502, "memory limit"))
     Row("C3", "touches(1 << 30)", NO_MEMORY),
     Row("C6", "forks()", value("EAGAIN"), either(value("EAGAIN"), ends(500), ends(502)), fresh=True),
     Row("C6", "bomb()", either(ends(504), ends(502)), api="short", fresh=True),
-    Row("C7", "threads()", ends(500, "can't start new thread"), either(ends(500), ends(502)), fresh=True),
+    # gVisor counts its own threads, not the tenant's: what has too many is held back until its time is up.
+    Row("C7", "threads()", ends(500, "can't start new thread"), either(ends(500), ends(502), ends(504)), fresh=True),
     Row("C9", "daemon() > 1", value(True)),
     Row("C11", "os.kill(os.getpid(), 19)", TOO_LONG, api="short"),
     # gVisor lets them through to process 1: then the runner ends, and no other.
