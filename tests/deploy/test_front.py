@@ -6,6 +6,8 @@ import asyncio
 import logging
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,6 @@ from watchfiles import awatch
 
 from calls.call import Reply
 from calls.inprocess import InProcessBroker
-from deploy import process
 from deploy.front import Front, Parts
 from deploy.process import Broken
 from gateway.journal import Journal
@@ -115,9 +116,17 @@ async def test_an_end_that_was_asked_for_is_none(front: Front) -> None:
     assert front.catalogue.problem is None
 
 
-def test_a_defect_has_an_exit_status_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
-    async def serve(_: asyncio.Event) -> None:
-        raise Broken("ValueError: a defect")
-
-    assert process.run(serve) == 70
-    assert capsys.readouterr().err == "plugbay: ended by a defect: ValueError: a defect; its log says more\n"
+def test_a_defect_has_an_exit_status_of_its_own() -> None:
+    program = (
+        "import sys\n"
+        "from deploy import process\n"
+        "async def serve(_):\n"
+        "    raise process.Broken('ValueError: a defect')\n"
+        "sys.exit(process.run(serve))\n"
+    )
+    # A process of its own: it takes the signals of the one that it runs in.
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 70
+    assert done.stderr == "plugbay: ended by a defect: ValueError: a defect; its log says more\n"

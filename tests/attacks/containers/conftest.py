@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import shutil
@@ -27,23 +28,40 @@ def mongo_installed() -> None:
         pytest.skip(str(error))
 
 
+_running = contextlib.ExitStack()
+"""What runs for the attacks of one runtime."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    """Nothing of it runs beside the tests that come after all attacks."""
+    if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
+        _running.close()
+
+
 @pytest.fixture(scope="session", params=RUNTIMES)
 def stack(request: pytest.FixtureRequest, mongo_installed: None) -> Iterator[Stack]:
     """The installation."""
-    with processes.running(
-        request.param, SPARES, STORM, MAX_TENANT_RUNNERS=RUNNERS, PREWARMED_RUNNERS=2, TENANT_IDLE_SECS=10
-    ) as one:
-        yield one
+    yield _running.enter_context(
+        processes.running(
+            request.param, SPARES, STORM, MAX_TENANT_RUNNERS=RUNNERS, PREWARMED_RUNNERS=2, TENANT_IDLE_SECS=10
+        )
+    )
+    _running.close()
 
 
 @pytest.fixture(scope="session")
-def neighbour(stack: Stack) -> Iterator[Neighbour]:
+def neighbour(stack: Stack) -> Neighbour:
     """Calls all through all attacks; how it fared is told at the end."""
-    with Neighbour(stack) as one:
-        yield one
-    seconds = sorted(one.seconds)
+    one = _running.enter_context(Neighbour(stack))
+    _running.callback(_tell, stack.runtime, one.seconds)
+    return one
+
+
+def _tell(runtime: str, times: list[float]) -> None:
+    seconds = sorted(times)
     print(
-        f"\nneighbour under {stack.runtime}: {len(seconds)} answers, "
+        f"\nneighbour under {runtime}: {len(seconds)} answers, "
         f"p50 {seconds[len(seconds) // 2] * 1000:.1f} ms, p99 {seconds[len(seconds) * 99 // 100] * 1000:.1f} ms"
     )
 
