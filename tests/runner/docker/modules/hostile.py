@@ -57,12 +57,13 @@ def zygote() -> dict[str, str]:
 
 @expose.endpoint(method="GET")
 def zygote_seen() -> dict[str, Any]:
-    """A2 where names can be seen: whether the zygote's environment and addresses tell what is not the worker's
-    own as well, and what comes of opening each file that it has open."""
+    """A2 where names can be seen: whether the zygote's environment, and where its libraries lie, tell what is not
+    the worker's own as well, and what comes of opening each file that it has open. (Where the rest lies follows
+    from that, and changes in both as they run.)"""
     own, others = (set(Path(f"/proc/{name}/maps").read_text().splitlines()) for name in ("self", "1"))
     return {
         "environ": dict(part.split("=", 1) for part in Path("/proc/1/environ").read_text().split("\0") if part),
-        "addresses": [line for line in others - own if not line.endswith("[heap]")],
+        "addresses": [line for line in others - own if "/" in line],
         "files": {
             str(path.readlink()): _tried(os.open, path, os.O_WRONLY | os.O_NONBLOCK)
             for path in Path("/proc/1/fd").iterdir()
