@@ -63,7 +63,7 @@ def zygote_seen() -> dict[str, Any]:
     own, others = (set(Path(f"/proc/{name}/maps").read_text().splitlines()) for name in ("self", "1"))
     return {
         "environ": dict(part.split("=", 1) for part in Path("/proc/1/environ").read_text().split("\0") if part),
-        "addresses": [line for line in others - own if "/" in line],
+        "addresses": [line for line in others - own if "/" in line and not line.endswith("(deleted)")],
         "files": {
             str(path.readlink()): _tried(os.open, path, os.O_WRONLY | os.O_NONBLOCK)
             for path in Path("/proc/1/fd").iterdir()
