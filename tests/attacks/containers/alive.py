@@ -149,7 +149,8 @@ class Attacker:
         if answer.status_code != 200:
             return False
         names = Counter(answer.json()["response"]["attack"])
-        workers = sum(runner["workers"] for runner in self.stack.pools()[owner])
+        # A pool that was just opened is told of a moment later.
+        workers = sum(runner["workers"] for runner in self.stack.pools().get(owner, ()))
         return names == {"plugbay-zygote": 1, "plugbay-worker": workers}
 
 
