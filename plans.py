@@ -91,6 +91,11 @@ def load(path: Path) -> Mapping[str, Plan]:
     return MappingProxyType(plans)
 
 
+def of(known: Mapping[str, Plan], name: str) -> tuple[str, Plan]:
+    """The plan of this name, with its name; `free` in the place of one that is in the file no more."""
+    return (name, known[name]) if name in known else (FREE, known[FREE])
+
+
 def _describe(problem: Mapping[str, Any]) -> str:
     if not problem["loc"]:
         return f"must be a table of {', '.join(Plan.model_fields)}"

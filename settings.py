@@ -25,10 +25,10 @@ _SLUG = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 _SECRET = {"ADMIN_KEY", "PROXY_SECRET", "MONGO_URI", "REDIS_URL", "SECRETS_KEY", "SECRETS_KEY_OLD"}
 """Settings that are not shown when they are wrong."""
 _NUMBERED = re.compile(r"URL_PARM([1-9][0-9]*)")
-_OTHER_NAMES = re.compile(
-    r"URL_PARM\d+|(MONGO|MONGO_ROOT|NOTES_MONGO|REDIS_GATEWAY|REDIS_HOST)_PASSWORD|(COMPOSE|DOCKER)_\w+"
-)
-"""What else stands in `.env` and `.env.local`: secrets of the stack's services, and what Compose and Docker read."""
+STACK_SECRETS = r"(MONGO|MONGO_ROOT|NOTES_MONGO|REDIS_GATEWAY|REDIS_HOST)_PASSWORD"
+"""Pattern of the names of what ./docker-up.sh makes for the stack's services."""
+_OTHER_NAMES = re.compile(rf"URL_PARM\d+|{STACK_SECRETS}|(COMPOSE|DOCKER)_\w+")
+"""What else stands in `.env` and `.env.local`; Compose and Docker read those that begin with their names."""
 _MONGO_NAME = r"^[A-Za-z][A-Za-z0-9_-]{0,37}$"
 
 MIB = 1024 * 1024

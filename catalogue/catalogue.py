@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final
 
 from catalogue.folder import Folders
@@ -44,39 +43,23 @@ class Catalogue:
         *,
         admin: str,
         folders: Sequence[Path],
-        max_source_bytes: int,
-        max_bundle_bytes: int,
         max_modules: int,
-        max_tenant_modules: int,
-        max_versions: int,
-        signed_uploads: bool,
+        limits: Limits,
         store: Store,
         inspect: Inspect,
         environment: Callable[[], str],
-        plan_modules: Mapping[str, int] = MappingProxyType({}),
-        plan_bundle_bytes: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
-        """`plan_modules` and `plan_bundle_bytes`: how many modules, and bytes of one, tenants with these plans may
-        upload, where that is less."""
+        """`max_modules`: of all plugin folders."""
         self.on_change: list[Callable[[str], None]] = []
         """Called with the owner, on the event loop, once a new revision of its modules is shown."""
         self.on_stop: list[Callable[[str], None]] = []
         """Called with a tenant, on the event loop, that was disabled or removed."""
-        limits = Limits(
-            max_source=max_source_bytes,
-            max_bundle=max_bundle_bytes,
-            max_modules=max_tenant_modules,
-            plan_modules=dict(plan_modules),
-            plan_bundle=dict(plan_bundle_bytes),
-            max_versions=max_versions,
-            signed=signed_uploads,
-        )
         self.uploads = Uploads(store, inspect, limits, self._reread)
         """The modules that come over the network."""
         self._admin = admin
         self._store = store
         self._headers = HeaderReader()
-        scanned = Folders(folders, max_source=max_source_bytes, max_bundle=max_bundle_bytes, max_modules=max_modules)
+        scanned = Folders(folders, max_source=limits.max_source, max_bundle=limits.max_bundle, max_modules=max_modules)
         self._trials = Trials(inspect, self._trial_ended)
         self._reconciler = Reconciler(admin, store, Sources(scanned, self._headers), self._trials, environment)
         self._watch = FolderWatch(folders, self.rescan)

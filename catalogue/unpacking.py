@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -31,18 +32,25 @@ class TooLarge(BadUpload):
     """It holds more than it may; the message names the setting."""
 
 
+class PlanBounds(msgspec.Struct, frozen=True, kw_only=True):
+    """How much a tenant with one plan may upload; None: as much as any."""
+
+    plan: str
+    modules: int | None
+    bundle_bytes: int | None
+    """Bytes of one upload, packed and unpacked."""
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How much a tenant may upload."""
+    """How much a tenant may upload. Sources and packages in plugin folders are no larger."""
 
     max_source: int
     """Bytes of one source."""
     max_bundle: int
     """Bytes of all files of a package."""
     max_modules: int
-    plan_modules: dict[str, int]
-    """The same of tenants with one of these plans, by its name."""
-    plan_bundle: dict[str, int]
-    """Bytes of one upload, packed and unpacked, of tenants with one of these plans."""
+    of_plan: Callable[[str], PlanBounds]
+    """What a tenant with this plan may, where that is less."""
     max_versions: int
     """Versions of one module that are kept."""
     signed: bool

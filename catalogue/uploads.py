@@ -139,15 +139,16 @@ class Uploads:
 
     def _require_small(self, tenant: Tenant, size: int) -> None:
         """Raises TooLarge when an upload has more bytes than the tenant's plan allows."""
-        of_plan = self._limits.plan_bundle.get(tenant.plan)
-        if of_plan is not None and size > of_plan:
-            raise TooLarge("body", f"plan {tenant.plan}: at most {of_plan} bytes of one module, packed and unpacked")
+        bounds = self._limits.of_plan(tenant.plan)
+        if bounds.bundle_bytes is not None and size > bounds.bundle_bytes:
+            told = f"plan {bounds.plan}: at most {bounds.bundle_bytes} bytes of one module, packed and unpacked"
+            raise TooLarge("body", told)
 
     def _require_room(self, tenant: Tenant, there: int) -> None:
         """Raises TooMany when the tenant has as many modules as it may."""
-        of_plan = self._limits.plan_modules.get(tenant.plan)
-        if of_plan is not None and there >= of_plan:
-            raise TooMany(f"plan {tenant.plan}: at most {of_plan} uploaded modules")
+        bounds = self._limits.of_plan(tenant.plan)
+        if bounds.modules is not None and there >= bounds.modules:
+            raise TooMany(f"plan {bounds.plan}: at most {bounds.modules} uploaded modules")
         if there >= self._limits.max_modules:
             raise TooMany(f"the tenant has {self._limits.max_modules} uploaded modules (MAX_TENANT_MODULES)")
 

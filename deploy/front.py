@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 import uvicorn
 
+import plans
 from calls.broker import Broker
 from calls.pools import PoolControl
 from catalogue.catalogue import Catalogue
 from catalogue.trials import Inspect
+from catalogue.unpacking import Limits, PlanBounds
 from deploy.process import Broken
 from gateway.app import Application
 from gateway.credentials import Credentials
@@ -77,14 +79,8 @@ class Front:
         self.catalogue = Catalogue(
             admin=str(settings.ADMIN_UUID),
             folders=settings.PLUGINS,
-            max_source_bytes=settings.MAX_SOURCE_BYTES,
-            max_bundle_bytes=settings.MAX_BUNDLE_BYTES,
             max_modules=settings.MAX_MODULES,
-            max_tenant_modules=settings.MAX_TENANT_MODULES,
-            plan_modules={name: plan.modules for name, plan in parts.plans.items() if plan.modules is not None},
-            plan_bundle_bytes={name: plan.bundle_bytes for name, plan in parts.plans.items() if plan.bundle_bytes},
-            max_versions=settings.MAX_MODULE_VERSIONS,
-            signed_uploads=settings.REQUIRE_SIGNED_MODULES != "none",
+            limits=upload_limits(settings, parts.plans),
             store=parts.store,
             inspect=parts.inspect,
             environment=parts.environment,
@@ -211,6 +207,23 @@ class Front:
                 timeout_graceful_shutdown=int(settings.DRAIN_SECS + settings.WRITE_SECS) + 1,
             )
         )
+
+
+def upload_limits(settings: Settings, known: Mapping[str, Plan]) -> Limits:
+    """How much a tenant may upload, by settings and plans."""
+
+    def of_plan(name: str) -> PlanBounds:
+        name, plan = plans.of(known, name)
+        return PlanBounds(plan=name, modules=plan.modules, bundle_bytes=plan.bundle_bytes)
+
+    return Limits(
+        max_source=settings.MAX_SOURCE_BYTES,
+        max_bundle=settings.MAX_BUNDLE_BYTES,
+        max_modules=settings.MAX_TENANT_MODULES,
+        of_plan=of_plan,
+        max_versions=settings.MAX_MODULE_VERSIONS,
+        signed=settings.REQUIRE_SIGNED_MODULES != "none",
+    )
 
 
 def _bounds(settings: Settings) -> Bounds:

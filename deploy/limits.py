@@ -82,6 +82,7 @@ class TenantPlans:
     """Every tenant's plan, by what the store has for it. See runner.tenants.PlanOf."""
 
     def __init__(self, settings: Settings, known: Mapping[str, Plan], tenants: Tenants) -> None:
+        self._known = known
         self._limits = {name: _by_plan(settings, plan) for name, plan in known.items()}
         self._tenants = tenants
         self._unknown: set[str] = set()
@@ -92,10 +93,8 @@ class TenantPlans:
         tenant = await self._tenants.tenant(owner)
         if tenant is None or tenant.status is not Status.ENABLED:
             raise LaunchFailed(f"tenant {owner} is {'unknown' if tenant is None else tenant.status}")
-        name = tenant.plan
-        if name not in self._limits:
-            if name not in self._unknown:
-                log.warning("plan %s is in no file of plans any more: its tenants have plan %s", name, plans.FREE)
-                self._unknown.add(name)
-            name = plans.FREE
+        name, _ = plans.of(self._known, tenant.plan)
+        if name != tenant.plan and tenant.plan not in self._unknown:
+            log.warning("plan %s is in no file of plans any more: its tenants have plan %s", tenant.plan, name)
+            self._unknown.add(tenant.plan)
         return self._limits[name]

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from settings import Settings
+from settings import STACK_SECRETS, Settings
 
-OWN_NAMES: Final = re.compile(
-    "|".join([*Settings.model_fields, r"URL_PARM\d+", r"MONGO_(ROOT_)?PASSWORD", r"REDIS_(GATEWAY|HOST)_PASSWORD"])
-)
-"""Settings, and the secrets that ./docker-up.sh makes for the stack's services."""
+OWN_NAMES: Final = re.compile("|".join([*Settings.model_fields, r"URL_PARM\d+", STACK_SECRETS]))
+"""Settings, and the secrets of the stack's services."""

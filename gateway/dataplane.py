@@ -167,8 +167,8 @@ class DataPlane:
             reply, _ = await self._run(scope, receive, call, addressed, target, view, names, self._max_secs)
             return answers.of_reply(reply, target, owner, None)
         try:
-            async with self._limits.within(tenant):
-                seconds = self._limits.plan(tenant)[1].seconds or self._max_secs
+            async with self._limits.within(tenant) as plan:
+                seconds = plan.seconds or self._max_secs
                 reply, size = await self._run(scope, receive, call, addressed, target, view, names, seconds)
         except OverPlan as over:
             self._usage.count(owner, Usage(calls=1, refused=1))

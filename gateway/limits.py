@@ -54,26 +54,21 @@ class PlanLimits:
         self._max_wait_secs = max_wait_secs
         self._gates: OrderedDict[str, _Gate] = OrderedDict()
 
-    def plan(self, tenant: Tenant) -> tuple[str, Plan]:
-        """A tenant's plan and its name; one that is not in the file any more counts as `free`."""
-        found = self._known.get(tenant.plan)
-        return (tenant.plan, found) if found is not None else (plans.FREE, self._known[plans.FREE])
-
     @contextlib.asynccontextmanager
-    async def within(self, tenant: Tenant) -> AsyncIterator[None]:
-        """Around one call. Waits while as many of the tenant's run as may. Raises OverPlan."""
-        name, plan = self.plan(tenant)
+    async def within(self, tenant: Tenant) -> AsyncIterator[Plan]:
+        """Around one call. Waits while as many of the tenant's run as may, and gives its plan. Raises OverPlan."""
+        name, plan = plans.of(self._known, tenant.plan)
         gate = self._gate(tenant.uuid)
         self._take_turn(gate, name, plan)
         if plan.concurrency is None:
-            yield
+            yield plan
             return
         if gate.running < self._share(plan.concurrency):
             gate.running += 1
         else:
             await self._wait(gate, name, plan)
         try:
-            yield
+            yield plan
         finally:
             self._leave(gate)
 

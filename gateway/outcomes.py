@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -56,11 +56,6 @@ def body_of(reply: Reply, prefix: bytes, module: str) -> bytes:
     if outcome in (Outcome.DIED, Outcome.TIMED_OUT):
         return _encode({"status": text, "call": reply.call})
     return _encode({"status": text})
-
-
-def error_body(status: str, **more: Any) -> bytes:
-    """The body of an error the gateway itself found."""
-    return _encode({"status": status} | more)
 
 
 def retry_after(reply: Reply) -> bytes | None:

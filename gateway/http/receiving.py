@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+from abc import ABC, abstractmethod
 from typing import Any, Final
 
 from uvicorn._types import HTTPScope
@@ -38,7 +39,7 @@ class Part(enum.Enum):
 NOTHING, HEAD, BODY = Part
 
 
-class Receiving(HttpToolsProtocol):
+class Receiving(HttpToolsProtocol, ABC):
     """The parser's callbacks. A BadRequest raised in one stops the parser for good."""
 
     bounds: Bounds
@@ -76,14 +77,14 @@ class Receiving(HttpToolsProtocol):
         self._noted: dict[bytes, bytes] = {}
         self._host: bytes | None = None
 
+    @abstractmethod
     def begin(self, exchange: Exchange) -> None:
         """Gives a request to the application in its turn. A request begins when it is complete, or when
         there is more of it than is held here, so that one that turns out broken is not run."""
-        raise NotImplementedError
 
+    @abstractmethod
     def received(self) -> None:
         """A request has arrived completely."""
-        raise NotImplementedError
 
     def feed(self, data: bytes) -> None:
         """Parses what was received. Raises HttpParserError, also around the BadRequest of a callback,

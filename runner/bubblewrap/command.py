@@ -15,6 +15,8 @@ from runner.launcher import RunnerSpec
 
 INSIDE: Final = "/opt/plugbay"
 """Where it finds `calls`, `expose`, `runner.worker`, `vyperlogix` and, below `site`, msgspec."""
+SETPRIV: Final = "/usr/bin/setpriv"
+"""What changes a runner's user; the sandbox has it where this machine has."""
 _PYTHON: Final = "/opt/python"
 """Where it finds a Python that is not the system's."""
 
@@ -101,7 +103,7 @@ def _environment() -> list[str]:
 def _as_user(uid: int) -> list[str]:
     ids = ["--reuid", str(uid), "--regid", str(uid), "--clear-groups"]
     # A change of user ends what --die-with-parent arranged.
-    return ["/usr/bin/setpriv", *ids, "--bounding-set=-all", "--inh-caps=-all", "--pdeathsig", "KILL", "--"]
+    return [SETPRIV, *ids, "--bounding-set=-all", "--inh-caps=-all", "--pdeathsig", "KILL", "--"]
 
 
 def _python() -> str:

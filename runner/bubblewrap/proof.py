@@ -126,8 +126,8 @@ def _lacking() -> Iterator[str]:
     if not command.seccomp_filter().is_file():
         yield f"seccomp: no filter for {platform.machine()}; run on x86_64 or aarch64"
     if os.getuid() == 0:
-        if shutil.which("setpriv") is None:
-            yield "user: setpriv, which gives every runner a user of its own, is missing; install util-linux"
+        if not Path(command.SETPRIV).is_file():
+            yield f"user: {command.SETPRIV}, which gives every runner a user of its own, is missing; install util-linux"
         return
     for switch, off, fix in _NO_USER_NAMESPACE:
         try:

@@ -20,6 +20,7 @@ from calls import bundle as bundles
 from calls.call import Outcome, Reply
 from catalogue.catalogue import Catalogue
 from catalogue.index import resolve
+from catalogue.unpacking import Limits, PlanBounds
 from settings import ROOT
 from store.contract import Store
 from store.sqlite import SqliteStore
@@ -138,6 +139,11 @@ def source(*apis: str, header: str = "", method: str = "GET", body: str = "retur
     return f"from vyperlogix.decorators import expose\n{header}\n{functions}"
 
 
+def unbounded(plan: str) -> PlanBounds:
+    """A plan that bounds nothing."""
+    return PlanBounds(plan=plan, modules=None, bundle_bytes=None)
+
+
 def save(path: Path, text: str) -> None:
     """Writes a file as careful editors do: whole, in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -164,13 +170,7 @@ class Installation:
 
     async def start(self, **limits: int) -> None:
         """Starts the store, the runner and the catalogue."""
-        bounds = {
-            "max_source_bytes": 256 * 1024,
-            "max_bundle_bytes": 1024 * 1024,
-            "max_modules": 2000,
-            "max_tenant_modules": 5,
-            "max_versions": 3,
-        }
+        bounds = {"max_source": 256 * 1024, "max_bundle": 1024 * 1024, "max_modules": 5, "max_versions": 3}
         self.store = SqliteStore(self.data)
         await self.store.open()
         self.runner = Runner(self.store, self.scratch, self._importer)
@@ -180,10 +180,8 @@ class Installation:
             store=self.store,
             inspect=self.runner.inspect,
             environment=lambda: self.environment,
-            signed_uploads=self.signed_uploads,
-            plan_modules={},
-            plan_bundle_bytes={},
-            **(bounds | limits),
+            max_modules=2000,
+            limits=Limits(of_plan=unbounded, signed=self.signed_uploads, **(bounds | limits)),
         )
         self.catalogue.on_change.append(self._revised)
         await self.catalogue.start()

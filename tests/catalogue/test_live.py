@@ -221,7 +221,7 @@ async def test_an_emptied_file_is_believed_only_when_it_stays_empty(installation
 
 async def test_a_version_that_becomes_unusable_leaves_the_last_good_one(installation: Installation) -> None:
     installation.save("hello.py", source("hello"))
-    await installation.start(max_source_bytes=2000)
+    await installation.start(max_source=2000)
     await installation.catalogue.wait_ready()
     with calling(installation, "hello"):
         installation.save("hello.py", source("hello", "large") + "#" * 2000)

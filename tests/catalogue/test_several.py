@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from catalogue.catalogue import Catalogue
+from catalogue.unpacking import Limits
 from store.contract import Tenant
 from store.mongo.store import MongoStore
-from tests.catalogue.conftest import ADMIN, TENANT, Runner, save, source, until
+from tests.catalogue.conftest import ADMIN, TENANT, Runner, save, source, unbounded, until
 from tests.store.conftest import mongo
 from tests.store.mongo_server import MongoServer
 from tests.store.mongo_stores import mongo_store
@@ -45,12 +46,13 @@ async def gateways(
     for store in stores:
         await store.open()
     runner = Runner(stores[0], tmp_path, importer)
+    limits = Limits(
+        max_source=10_000, max_bundle=10_000, max_modules=100, max_versions=10, of_plan=unbounded, signed=False
+    )
     started = []
     for store in stores:
         catalogue = Catalogue(
-            admin=ADMIN, folders=[tmp_path / "plugins"], max_source_bytes=10_000, max_bundle_bytes=10_000,
-            max_modules=100, max_tenant_modules=100, max_versions=10, signed_uploads=False,
-            store=store, inspect=runner.inspect, environment=lambda: "",
+            admin=ADMIN, folders=[tmp_path / "plugins"], max_modules=100, limits=limits, store=store, inspect=runner.inspect, environment=lambda: "",
         )  # fmt: skip
         store.on_change.append(lambda change, catalogue=catalogue: catalogue.follow(change.key))  # type: ignore[misc]
         await catalogue.start()

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 import plans
+from deploy.front import upload_limits
 from deploy.limits import TenantPlans, tenant_limits
 from plans import Plan
 from runner.launcher import LaunchFailed, Resources
@@ -71,3 +72,9 @@ async def test_a_plan_that_is_not_there_any_more_is_the_least_one_and_told_of_on
     [told] = caplog.messages
     assert "gone" in told
     assert plans.FREE in told
+
+
+def test_uploads_of_a_plan_that_is_no_more_are_bounded_as_those_of_free() -> None:
+    known = {"free": KNOWN["free"].model_copy(update={"modules": 3, "bundle_bytes": 2048})}
+    bounds = upload_limits(SETTINGS, known).of_plan("gone")
+    assert (bounds.plan, bounds.modules, bounds.bundle_bytes) == ("free", 3, 2048)

@@ -117,6 +117,6 @@ async def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
         assert await through(held, known, 1, tenant(0)) == 0
 
 
-def test_a_plan_that_is_no_more_is_free() -> None:
-    known = of(seconds=1.5)
-    assert known.plan(tenant(plan="gone"))[0] == "free"
+async def test_a_plan_that_is_no_more_is_free() -> None:
+    async with of(seconds=1.5).within(tenant(plan="gone")) as plan:
+        assert plan.seconds == 1.5

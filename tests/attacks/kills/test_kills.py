@@ -27,6 +27,7 @@ pytestmark = [
 
 def container(stack: Stack) -> str:
     """The container that runs the calls."""
+    eventually(lambda: stack.pools().get(ATTACKER))  # a pool that was just opened is told of a moment later
     [runner] = stack.pools()[ATTACKER]
     [found] = [one for one, its in stack.containers().items() if its == runner["id"]]
     return found
