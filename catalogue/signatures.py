@@ -14,7 +14,8 @@ from nacl.signing import SigningKey as PrivateKey
 from nacl.signing import VerifyKey
 
 from catalogue import signing_keys
-from store.contract import Conflict, Tenant, TenantChange
+from store.changing import Tenants, change_tenant
+from store.contract import Tenant, TenantChange
 
 HEADER: Final = "X-Plugbay-Signature"
 """The header of an upload that holds its signature."""
@@ -24,17 +25,12 @@ SKEW_SECS: Final = 60.0
 """How far ahead the clock may be that made it."""
 MAX_NAMES: Final = 256
 """Names of one tenant of which the newest time is remembered; what was signed before those forgotten is refused."""
-_ATTEMPTS: Final = 20
 
 _FORM: Final = re.compile(r"key=([0-9a-f]{16}), time=([0-9]{1,15}), signature=([A-Za-z0-9_-]{86})")
 
 
 class BadSignature(Exception):
     """The upload is not signed as it has to be; the message says why."""
-
-
-class Contended(Exception):
-    """The tenant is being changed by others; to be tried again."""
 
 
 class Signature(msgspec.Struct, frozen=True):
@@ -99,21 +95,16 @@ def check(tenant: Tenant, name: str, data: bytes, signature: Signature) -> None:
     _advanced(tenant.signatures, name, signature.time)
 
 
-async def count(store: signing_keys.Tenants, owner: str, name: str, signature: Signature) -> bool:
+async def count(store: Tenants, owner: str, name: str, signature: Signature) -> bool:
     """Has no other upload of this name count that was signed by then; False when there is no such tenant.
 
-    Raises BadSignature when another one has counted meanwhile, Contended or StoreUnavailable.
+    Raises BadSignature when another one has counted meanwhile, or StoreUnavailable.
     """
-    for _ in range(_ATTEMPTS):
-        tenant = await store.tenant(owner)
-        if tenant is None:
-            return False
-        change = TenantChange(signatures=_advanced(tenant.signatures, name, signature.time))
-        try:
-            return await store.change_tenant(owner, change, tenant.signatures) is not None
-        except Conflict:
-            continue
-    raise Contended("the tenant is being changed by others")
+
+    def counted(tenant: Tenant) -> TenantChange:
+        return TenantChange(signatures=_advanced(tenant.signatures, name, signature.time))
+
+    return await change_tenant(store, owner, counted) is not None
 
 
 def _advanced(signatures: str, name: str, time: int) -> str:

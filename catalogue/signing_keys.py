@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import time
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 from nacl.exceptions import CryptoError
 from nacl.signing import VerifyKey
 
+from store.changing import Tenants, change_tenant
 from store.contract import Tenant, TenantChange
 
 MAX_SIGNING_KEYS: Final = 5
@@ -32,16 +32,6 @@ class SigningKey(msgspec.Struct, frozen=True):
 
 class TooManyKeys(Exception):
     """The tenant has as many keys as it may; the message says how many."""
-
-
-class Tenants(Protocol):
-    """Where the keys are kept."""
-
-    async def tenant(self, uuid: str) -> Tenant | None:
-        """See store.contract.Store."""
-
-    async def change_tenant(self, uuid: str, change: TenantChange, signatures: str | None = None) -> Tenant | None:
-        """See store.contract.Store."""
 
 
 def key_id(public: bytes) -> str:
@@ -67,29 +57,36 @@ class SigningKeys:
 
     def __init__(self, store: Tenants) -> None:
         self._store = store
-        self._changing = asyncio.Lock()
 
     async def add(self, uuid: str, name: str, public: bytes, *, first: bool) -> SigningKey | None:
         """Registers a key, one that is there already too; None when there is no such tenant, or when the key is to
         be its `first` and is not. Raises ValueError, TooManyKeys or StoreUnavailable."""
         key = SigningKey(key_id(checked(public)), name, public, time.time())
-        async with self._changing:
-            tenant = await self._store.tenant(uuid)
-            if tenant is None or (first and of(tenant)):
+
+        def with_it(tenant: Tenant) -> TenantChange | None:
+            if first and of(tenant):
                 return None
             others = tuple(other for other in of(tenant) if other.id != key.id)
             if len(others) >= MAX_SIGNING_KEYS:
                 raise TooManyKeys(f"a tenant has at most {MAX_SIGNING_KEYS} keys for signatures")
-            return key if await self._keep(uuid, (*others, key)) else None
+            return _keeping((*others, key))
+
+        tenant = await change_tenant(self._store, uuid, with_it)
+        return key if tenant is not None and key in of(tenant) else None
 
     async def remove(self, uuid: str, id: str) -> bool:
         """Has a key be good no more; False when the tenant has none with this id. Raises StoreUnavailable."""
-        async with self._changing:
-            tenant = await self._store.tenant(uuid)
-            there = of(tenant) if tenant is not None else ()
-            left = tuple(key for key in there if key.id != id)
-            return left != there and await self._keep(uuid, left)
+        removed = False
 
-    async def _keep(self, uuid: str, keys: tuple[SigningKey, ...]) -> bool:
-        kept = msgspec.json.encode(keys).decode() if keys else ""
-        return await self._store.change_tenant(uuid, TenantChange(signing_keys=kept)) is not None
+        def without_it(tenant: Tenant) -> TenantChange | None:
+            nonlocal removed
+            left = tuple(key for key in of(tenant) if key.id != id)
+            removed = left != of(tenant)
+            return _keeping(left) if removed else None
+
+        await change_tenant(self._store, uuid, without_it)
+        return removed
+
+
+def _keeping(keys: tuple[SigningKey, ...]) -> TenantChange:
+    return TenantChange(signing_keys=msgspec.json.encode(keys).decode() if keys else "")

@@ -181,11 +181,8 @@ class Uploads:
         raise BadUpload("source", verdict.text, verdict.line)
 
     async def _count(self, owner: str, name: str, signature: Signature) -> None:
-        try:
-            if not await signatures.count(self._store, owner, name, signature):
-                raise NoTenant(f"There is no tenant {owner} any more.")
-        except signatures.Contended as error:
-            raise NotNow(str(error)) from error
+        if not await signatures.count(self._store, owner, name, signature):
+            raise NoTenant(f"There is no tenant {owner} any more.")
 
     async def _bundle(self, name: str, version: Version) -> bytes:
         bundle = await self._store.bundle(version.digest)

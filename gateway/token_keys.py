@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final, Protocol
 
 import msgspec
 
 from plugbay_client.token import TokenKey
+from store.changing import Tenants, change_tenant
 from store.contract import Tenant, TenantChange
 from store.sealing import Sealer, Unsealable
 
@@ -33,14 +35,8 @@ class Kept(msgspec.Struct, frozen=True):
     """Unix time."""
 
 
-class Store(Protocol):
+class Store(Tenants, Protocol):
     """Where the keys are kept."""
-
-    async def tenant(self, uuid: str) -> Tenant | None:
-        """See store.contract.Store."""
-
-    async def change_tenant(self, uuid: str, change: TenantChange) -> Tenant | None:
-        """See store.contract.Store."""
 
     async def tenants(self) -> list[Tenant]:
         """See store.contract.Store."""
@@ -64,6 +60,7 @@ class TokenKeys:
         self._secrets: dict[tuple[str, str], Mapping[bytes, bytes]] = {}
         """By owner and what is sealed: another seal is other keys."""
         self._changing = asyncio.Lock()
+        """Held while the admin's are changed."""
 
     async def load(self) -> None:
         """Takes up the admin's keys, as they are now. Raises StoreUnavailable."""
@@ -82,61 +79,72 @@ class TokenKeys:
 
     async def of(self, owner: str) -> tuple[Kept, ...]:
         """An owner's keys, the newest last; none of a tenant that is not there. Raises Unsealable, StoreUnavailable."""
-        return self._unsealed(owner, await self._sealed(owner))
+        if owner == self._admin:
+            await self.load()
+            return self._unsealed(owner, self._admins)
+        tenant = await self._store.tenant(owner)
+        return () if tenant is None else self._unsealed(owner, tenant.token_keys)
 
     async def make(self, owner: str) -> tuple[TokenKey, Kept]:
         """Another key of an owner. When there are too many then, the oldest is good no more. Raises Unsealable,
         StoreUnavailable."""
-        async with self._changing:
-            keys = await self.of(owner)
-            key = TokenKey.new()
-            while any(key.id == other.id for other in keys):
-                key = TokenKey.new()
-            kept = Kept(key.id, key.secret, time.time())
-            await self._keep(owner, (*keys, kept)[-MAX_KEYS:])
+        key = TokenKey.new()
+        kept = Kept(key.id, key.secret, time.time())
+
+        def with_it(sealed: str) -> str:
+            others = (other for other in self._unsealed(owner, sealed) if other.id != key.id)
+            return self._sealed(owner, (*others, kept)[-MAX_KEYS:])
+
+        await self._change(owner, with_it)
         return key, kept
 
     async def retire(self, owner: str, key_id: bytes) -> bool:
         """Makes a key good no more; False when there is none with this id. Raises Unsealable, StoreUnavailable."""
-        async with self._changing:
-            keys = await self.of(owner)
+
+        def without_it(sealed: str) -> str | None:
+            keys = self._unsealed(owner, sealed)
             left = tuple(key for key in keys if key.id != key_id)
-            if left == keys:
-                return False
-            await self._keep(owner, left)
-        return True
+            return self._sealed(owner, left) if left != keys else None
+
+        return await self._change(owner, without_it)
 
     async def forget(self, owner: str) -> None:
         """Makes all keys of an owner good no more, also those that cannot be read. Raises StoreUnavailable."""
-        async with self._changing:
-            await self._keep(owner, ())
+        await self._change(owner, lambda _: "")
 
     async def reseal(self) -> int:
         """Seals with the installation's key what is sealed with the one before, and gives how many owners' that
         were. Raises Unsealable, StoreUnavailable."""
         count = 0
         for owner in (self._admin, *(tenant.uuid for tenant in await self._store.tenants() if tenant.token_keys)):
-            async with self._changing:
-                sealed = await self._sealed(owner)
-                if sealed and self._sealer.reseal(_what(owner), sealed) is not None:
-                    await self._keep(owner, self._unsealed(owner, sealed))
-                    count += 1
+            count += await self._change(owner, partial(self._resealed, owner))
         return count
 
-    async def _sealed(self, owner: str) -> str:
-        if owner == self._admin:
-            await self.load()
-            return self._admins
-        tenant = await self._store.tenant(owner)
-        return tenant.token_keys if tenant is not None else ""
+    async def _change(self, owner: str, change: Callable[[str], str | None]) -> bool:
+        """Keeps what `change` makes of the sealed keys there are; False when it makes None. Raises StoreUnavailable."""
+        made: str | None = None
 
-    async def _keep(self, owner: str, keys: tuple[Kept, ...]) -> None:
-        sealed = self._sealer.seal(_what(owner), msgspec.msgpack.encode(keys)) if keys else ""
-        if owner == self._admin:
-            await self._store.put_setting(STORE_KEY, sealed or None)
-            self._admins = sealed
-        else:
-            await self._store.change_tenant(owner, TenantChange(token_keys=sealed))
+        def changed(tenant: Tenant) -> TenantChange | None:
+            nonlocal made
+            made = change(tenant.token_keys)
+            return None if made is None else TenantChange(token_keys=made)
+
+        if owner != self._admin:
+            await change_tenant(self._store, owner, changed)
+            return made is not None
+        async with self._changing:
+            await self.load()
+            made = change(self._admins)
+            if made is not None:
+                await self._store.put_setting(STORE_KEY, made or None)
+                self._admins = made
+            return made is not None
+
+    def _resealed(self, owner: str, sealed: str) -> str | None:
+        return self._sealer.reseal(_what(owner), sealed) if sealed else None
+
+    def _sealed(self, owner: str, keys: tuple[Kept, ...]) -> str:
+        return self._sealer.seal(_what(owner), msgspec.msgpack.encode(keys)) if keys else ""
 
     def _unsealed(self, owner: str, sealed: str) -> tuple[Kept, ...]:
         if not sealed:

@@ -64,6 +64,11 @@ class TenantChange(msgspec.Struct, frozen=True, kw_only=True):
     signatures: str | None = None
 
 
+def changing(change: TenantChange) -> list[str]:
+    """The names of the fields that are to be others."""
+    return [name for name in change.__struct_fields__ if getattr(change, name) is not None]
+
+
 UPLOADED: Final = "upload"
 """The source of a module that is in no plugin folder."""
 
@@ -169,9 +174,10 @@ class Store(Protocol):
     async def add_tenant(self, tenant: Tenant) -> None:
         """Registers a tenant. Raises Conflict when the UUID is registered or the name is another's."""
 
-    async def change_tenant(self, uuid: str, change: TenantChange, signatures: str | None = None) -> Tenant | None:
+    async def change_tenant(self, uuid: str, change: TenantChange, before: Tenant | None = None) -> Tenant | None:
         """Changes a tenant and gives it as it is then; None when there is no such tenant. Raises Conflict
-        when the name is another's, and when its `signatures` are not these, if some are given."""
+        when the name is another's, and when what is to be another is not as in `before`, if that is given
+        (see store.changing)."""
 
     async def remove_tenant(self, uuid: str) -> bool:
         """Forgets a tenant and all its modules, variables and usage; False when there is neither it nor a module.

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any, Final
 
-from store.contract import Conflict, Status, Tenant, TenantChange
+from store.contract import Conflict, Status, Tenant, TenantChange, changing
 from store.tenant_search import beginning_with, folded
 
 _SELECT: Final = "SELECT uuid, name, plan, status, created, key, token_keys, signing_keys, signatures FROM tenant"
@@ -61,11 +61,13 @@ def add(connection: sqlite3.Connection, tenant: Tenant) -> None:
 
 
 def change(
-    connection: sqlite3.Connection, uuid: str, wanted: TenantChange, signatures: str | None = None
+    connection: sqlite3.Connection, uuid: str, wanted: TenantChange, before: Tenant | None = None
 ) -> Tenant | None:
     """See Store.change_tenant."""
-    if signatures is not None and (found := find(connection, uuid)) and found.signatures != signatures:
-        raise Conflict(f"the signatures of {uuid} are others by now")
+    if before is not None and (found := find(connection, uuid)):
+        for field in changing(wanted):
+            if getattr(found, field) != getattr(before, field):
+                raise Conflict(f"{field} of {uuid} is another by now")
     name = None if wanted.name is None else folded(wanted.name)
     status = None if wanted.status is None else Status(wanted.status).value
     try:

@@ -49,7 +49,7 @@ class Tenants(Protocol):
     async def add_tenant(self, tenant: Tenant) -> None:
         """See Store."""
 
-    async def change_tenant(self, uuid: str, change: TenantChange) -> Tenant | None:
+    async def change_tenant(self, uuid: str, change: TenantChange, before: Tenant | None = None) -> Tenant | None:
         """See Store."""
 
     async def remove_tenant(self, uuid: str) -> bool:

@@ -90,10 +90,10 @@ class MongoStore:
         """Registers a tenant. Raises Conflict when the UUID is registered or the name is another's."""
         await self._tenants.add(tenant)
 
-    async def change_tenant(self, uuid: str, change: TenantChange, signatures: str | None = None) -> Tenant | None:
+    async def change_tenant(self, uuid: str, change: TenantChange, before: Tenant | None = None) -> Tenant | None:
         """Changes a tenant; None when there is no such tenant. Raises Conflict when the name is another's, or
-        its signatures are not these."""
-        return await self._tenants.change(uuid, change, signatures)
+        what is to be another is not as `before`."""
+        return await self._tenants.change(uuid, change, before)
 
     async def remove_tenant(self, uuid: str) -> bool:
         """Forgets a tenant, then its variables, usage and modules; False when there is neither it nor a module."""

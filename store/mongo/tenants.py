@@ -12,7 +12,7 @@ import msgspec
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-from store.contract import Conflict, Tenant, TenantChange
+from store.contract import Conflict, Tenant, TenantChange, changing
 from store.mongo.cache import TENANTS_KEPT, Cache
 from store.mongo.database import Database, Document
 from store.mongo.documents import TENANT_FIELDS, read_tenant, tenant_fields, text
@@ -80,12 +80,14 @@ class Tenants:
             wrote(document["revision"])
             self._know(document)
 
-    async def change(self, uuid: str, wanted: TenantChange, signatures: str | None) -> Tenant | None:
+    async def change(self, uuid: str, wanted: TenantChange, before: Tenant | None) -> Tenant | None:
         """See Store.change_tenant."""
         there = {"_id": text(uuid, "the UUID")} | _PRESENT
         only: Document = {}
-        if signatures is not None:  # a tenant that never had any has no such field
-            only = {"signatures": {"$in": [text(signatures, "the signatures"), *([] if signatures else [None])]}}
+        if before is not None:
+            was, blank = tenant_fields(before), tenant_fields(Tenant(uuid=uuid))
+            for field in changing(wanted):  # what was never set may be no field of the document
+                only[field] = {"$in": [was[field], *([None] if was[field] == blank[field] else [])]}
         fields = tenant_fields(wanted)
         change = {"$set": fields} if fields else {}
         if fields.get("name") == "":
@@ -100,7 +102,7 @@ class Tenants:
             if document is None:
                 if only and await self._database.tenants.find_one(there, {"_id": True}):
                     self._known.drop(uuid)
-                    raise Conflict(f"the signatures of {uuid} are others by now")
+                    raise Conflict(f"{', '.join(only)} of {uuid} is another by now")
                 return None
             wrote(document["revision"])
             return self._know(document)

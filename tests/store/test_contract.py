@@ -12,6 +12,7 @@ import pytest
 
 from calls import bundle as bundles
 from settings import ROOT
+from store.changing import change_tenant
 from store.contract import Conflict, Module, ModuleSet, Status, Store, StoreUnavailable, Tenant, TenantChange, Version
 from store.sqlite import SqliteStore
 from tests.store.mongo_stores import mongo_store
@@ -337,18 +338,47 @@ async def test_a_version_without_its_bundle_changes_nothing(store: Store) -> Non
     assert (await store.modules(ADMIN)).revision == 0
 
 
-async def test_signatures_are_changed_only_from_what_they_were(store: Store) -> None:
-    assert await store.change_tenant(TENANT, TenantChange(signatures="a"), "") is None
-    await store.add_tenant(Tenant(uuid=TENANT))
-    changes = [store.change_tenant(TENANT, TenantChange(signatures=str(number)), "") for number in range(20)]
+async def test_a_tenant_is_changed_only_from_what_it_was(store: Store) -> None:
+    blank = Tenant(uuid=TENANT)
+    assert await store.change_tenant(TENANT, TenantChange(signatures="a"), blank) is None
+    await store.add_tenant(blank)
+    changes = [store.change_tenant(TENANT, TenantChange(signatures=str(number)), blank) for number in range(20)]
     ended = await asyncio.gather(*changes, return_exceptions=True)
     [done] = [one for one in ended if isinstance(one, Tenant)]
     assert [type(one) for one in ended if one != done] == [Conflict] * 19
     assert await store.tenant(TENANT) == done
     with pytest.raises(Conflict):
-        await store.change_tenant(TENANT, TenantChange(signatures="b"), "")
-    changed = await store.change_tenant(TENANT, TenantChange(signatures="b", signing_keys="k"), done.signatures)
-    assert changed == Tenant(uuid=TENANT, signatures="b", signing_keys="k") == await store.tenant(TENANT)
+        await store.change_tenant(TENANT, TenantChange(signatures="b"), blank)
+    # What is not to be another may be another.
+    await store.change_tenant(TENANT, TenantChange(plan="large", status=Status.DISABLED), blank)
+    changed = await store.change_tenant(TENANT, TenantChange(signatures="b", signing_keys="k"), done)
+    assert changed == await store.tenant(TENANT)
+    assert changed == Tenant(uuid=TENANT, plan="large", status=Status.DISABLED, signatures="b", signing_keys="k")
+
+
+@pytest.mark.parametrize("field", ["name", "plan", "status", "key", "token_keys", "signing_keys"])
+async def test_every_field_is_compared(store: Store, field: str) -> None:
+    there = Tenant(uuid=TENANT, name="n", plan="p", key="k", token_keys="t", signing_keys="s")
+    await store.add_tenant(there)
+    other = {field: Status.DISABLED if field == "status" else "o"}
+    change = msgspec.convert(other, TenantChange)
+    with pytest.raises(Conflict):
+        await store.change_tenant(TENANT, change, msgspec.structs.replace(there, **other))
+    assert await store.tenant(TENANT) == there
+    assert await store.change_tenant(TENANT, change, there) == msgspec.structs.replace(there, **other)
+
+
+async def test_changes_that_follow_from_what_is_there_are_all_kept(store: Store) -> None:
+    await store.add_tenant(Tenant(uuid=TENANT))
+
+    def one_more(tenant: Tenant) -> TenantChange:
+        return TenantChange(token_keys=tenant.token_keys + "x")
+
+    await asyncio.gather(*(change_tenant(store, TENANT, one_more) for _ in range(10)))
+    found = await store.tenant(TENANT)
+    assert found is not None
+    assert found.token_keys == "x" * 10
+    assert await change_tenant(store, "0e3c5f3a-4a3b-4f53-9be0-000000000000", one_more) is None
 
 
 async def test_50_concurrent_changes_are_all_kept(store: Store) -> None:
