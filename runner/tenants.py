@@ -100,8 +100,11 @@ class TenantPools:
         self._budget = StartBudget(limits.starts_per_minute)
         self._pools: dict[str, Pool] = {}
         self._used: dict[str, float] = {}
-        self._ending: list[Pool] = []
-        """Pools that finish their calls; their tenants' next calls go to others."""
+        self._ending: dict[Pool, asyncio.Event] = {}
+        """Pools that finish their calls, with what is set once nothing of them is left; their tenants' next calls
+        go to others."""
+        self._heirs: dict[Pool, Pool] = {}
+        """Pools without a runner → those that end, whose place they wait for."""
         self._ended = Tally()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -140,35 +143,38 @@ class TenantPools:
         return await self._plan_of(owner)
 
     def _has_room(self) -> bool:
-        # A pool that was just opened has no runner yet, but takes the place of one.
-        taken = sum(max(1, pool.runners) for pool in self._pools.values())
-        return len(self._stock) + taken + self._finishing() < self._limits.max_runners
+        return len(self._stock) + self._running() + self._waiting() < self._limits.max_runners
 
-    def _finishing(self) -> int:
-        """Runners that have calls though their pool is ending. What has none is gone in a moment, and in nobody's way."""
-        return sum(pool.runners for pool in self._ending if not pool.quiet)
+    def _running(self) -> int:
+        """Runners that tenants have, those included that are about to be gone."""
+        return sum(pool.runners for pool in (*self._pools.values(), *self._ending))
+
+    def _waiting(self) -> int:
+        """Pools that have no runner yet, but take the place of one that is not there now."""
+        return sum(not pool.runners and pool not in self._heirs for pool in self._pools.values())
 
     def _needed(self, more: int) -> int:
         """Runners there will be once every pool has its first, and `more` pools likewise: who waits for one is
         given a prewarmed one while there is any."""
-        waiting = sum(not pool.runners for pool in self._pools.values()) + more
-        running = sum(pool.runners for pool in self._pools.values()) + self._finishing()
-        return running + waiting + len(self._stock) - min(waiting, self._stock.ready)
+        waiting = self._waiting() + more
+        return self._running() + waiting + len(self._stock) - min(waiting, self._stock.ready)
 
     def accept(self, job: Job) -> None:
         """Takes one call of a tenant; it is answered whatever happens."""
         owner = job.call.owner
         pool = self._pools.get(owner)
         if pool is None:
-            if self._needed(1) > self._limits.max_runners and not self._make_room():
+            leaving = None
+            if self._needed(1) > self._limits.max_runners and (leaving := self._leaving()) is None:
                 full = f"all {self._limits.max_runners} runners for tenants are in use (MAX_TENANT_RUNNERS)"
                 job.finish(Outcome.UNAVAILABLE, full)
                 return
-            pool = self._open(owner)
+            pool = self._open(owner, leaving)
         self._used[owner] = time.monotonic()
         pool.accept(job)
 
-    def _open(self, owner: str) -> Pool:
+    def _open(self, owner: str, leaving: Pool | None) -> Pool:
+        """A pool for this tenant, which starts in the place of one that ends."""
         pool = self._pools[owner] = Pool(
             owner,
             owner,
@@ -181,10 +187,16 @@ class TenantPools:
             _Supply(self, owner),
             OwnVariables(owner, self._variables_of),
         )
+        if leaving is not None:
+            self._heirs[pool] = leaving
         self._own(self._start(owner, pool))
         return pool
 
     async def _start(self, owner: str, pool: Pool) -> None:
+        if (leaving := self._heirs.get(pool)) is not None:
+            if (gone := self._ending.get(leaving)) is not None:
+                await gone.wait()
+            del self._heirs[pool]
         try:
             # Nothing is checked before: the launcher does so for every runner that it starts, and asking the
             # Engine would take as long as binding one that is prewarmed.
@@ -211,25 +223,27 @@ class TenantPools:
         if owner in self._pools:
             self._end(owner, seconds)
 
-    def _make_room(self) -> bool:
-        """Ends the pool that was not used for the longest time, if any is quiet and not in everyday use."""
+    def _leaving(self) -> Pool | None:
+        """A pool that is about to be gone, and nobody waits for its place yet. If there is none, the one is ended that
+        was not used for the longest time, of those that are quiet and not in everyday use."""
+        for pool in self._ending:
+            if pool.quiet and pool.runners and pool not in self._heirs.values():
+                return pool
         before = time.monotonic() - KEPT_SECS
         quiet = [owner for owner, pool in self._pools.items() if pool.quiet and self._used[owner] <= before]
-        if quiet:
-            self._end(min(quiet, key=self._used.__getitem__), 0)
-        return bool(quiet)
+        return self._end(min(quiet, key=self._used.__getitem__), 0) if quiet else None
 
     def _end(self, owner: str, seconds: float | None) -> Pool:
         """The tenant's next call opens another pool; the calls of this one may take so long."""
         pool = self._forget(owner)
         pool.refuse_new()
-        self._ending.append(pool)
+        self._ending[pool] = asyncio.Event()
         self._own(self._close(pool, seconds))
         return pool
 
     async def _close(self, pool: Pool, seconds: float | None) -> None:
         await pool.close(seconds)
-        self._ending.remove(pool)
+        self._ending.pop(pool).set()
         self._ended.add(pool.tally)
 
     def _forget(self, owner: str) -> Pool:

@@ -111,6 +111,20 @@ async def test_a_tenant_too_many_takes_the_place_of_one_that_is_quiet(
     assert [pool.name for pool in bench.host.pools()][2:] == [B, C]
 
 
+@pytest.mark.parametrize("tenant_limits", [tenants(prewarmed=0, max_runners=2)])
+async def test_a_place_is_taken_only_when_who_had_it_is_gone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runner.tenants.KEPT_SECS", 0)
+    for owner in (A, B):
+        assert (await bench.call("who", "run", owner=owner)).outcome is Outcome.VALUE
+    more = [bench.start("who", "run", owner=f"{number:08}-0000-4000-8000-000000000000") for number in range(2)]
+    most = 0
+    while not all(one.done() for one in more):
+        most = max(most, sum(len(pool.runners) for pool in bench.host.pools()[1:]))
+        await asyncio.sleep(0)
+    assert [one.result().outcome for one in more] == [Outcome.VALUE] * 2
+    assert most == 2
+
+
 @pytest.mark.parametrize("tenant_limits", [tenants(prewarmed=0, max_runners=1)])
 async def test_a_tenant_too_many_takes_no_runner_that_was_just_used(bench: Bench) -> None:
     first = await bench.value("who", "run", owner=A)
