@@ -14,11 +14,8 @@ from catalogue.unpacking import Limits
 from store.contract import Tenant
 from store.mongo.store import MongoStore
 from tests.catalogue.conftest import ADMIN, TENANT, Runner, save, source, unbounded, until
-from tests.store.conftest import mongo
 from tests.store.mongo_server import MongoServer
 from tests.store.mongo_stores import mongo_store
-
-__all__ = ["mongo"]
 
 MINE = f'__ID__ = "{TENANT}"'
 

@@ -18,7 +18,7 @@ import pytest
 
 from tests.calls import redis_server
 from tests.embedded.server import ADMIN_KEY, ADMIN_UUID, ROOT
-from tests.store.mongo_server import MongoServer, NotInstalled, interpreter
+from tests.store.mongo_server import STANDALONE, MongoServer, started
 
 pytestmark = pytest.mark.needs("redis")
 
@@ -74,12 +74,7 @@ class Gateway:
 
 @pytest.fixture(scope="module")
 def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
-    try:
-        interpreter()
-    except NotInstalled as error:
-        pytest.skip(str(error))
-    server = MongoServer(tmp_path_factory.mktemp("mongo"), "--sync-on-commit", "--standalone")
-    server.start()
+    server = started(MongoServer(tmp_path_factory.mktemp("mongo"), "--sync-on-commit", STANDALONE))
     yield server
     server.kill()
 

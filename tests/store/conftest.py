@@ -1,35 +1,23 @@
-"""Fixtures: MongoDB servers for all tests, and servers of a test's own."""
+"""Fixtures: MongoDB servers with change streams, and servers of a test's own."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.store.mongo_server import MongoServer, NotInstalled, interpreter
-from tests.store.mongo_stores import SERVER, Stores, database_of
+from tests.store.mongo_server import STANDALONE, MongoServer, started
+from tests.store.mongo_stores import Stores, database_of
 
-STANDALONE = "--standalone"
 TOPOLOGIES = {"replica-set": [], "standalone": [STANDALONE]}
 """With change streams and without."""
 
 
 @pytest.fixture(scope="session")
-def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
-    """A running server that stays as it is, without change streams; every folder has a database of its own there."""
-    server = _started(MongoServer(tmp_path_factory.mktemp("mongo"), STANDALONE))
-    os.environ[SERVER] = server.uri
-    yield server
-    del os.environ[SERVER]
-    server.kill()
-
-
-@pytest.fixture(scope="session")
 def replica_set(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
     """The same with change streams."""
-    server = _started(MongoServer(tmp_path_factory.mktemp("mongo")))
+    server = started(MongoServer(tmp_path_factory.mktemp("mongo")))
     yield server
     server.kill()
 
@@ -46,15 +34,6 @@ async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 @pytest.fixture(params=TOPOLOGIES)
 def own_mongo(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MongoServer]:
     """A running server that a test may stop; what it has acknowledged is on the disk, as with MongoDB."""
-    server = _started(MongoServer(tmp_path / "mongo", "--sync-on-commit", *TOPOLOGIES[request.param]))
+    server = started(MongoServer(tmp_path / "mongo", "--sync-on-commit", *TOPOLOGIES[request.param]))
     yield server
     server.kill()
-
-
-def _started(server: MongoServer) -> MongoServer:
-    try:
-        interpreter()
-    except NotInstalled as error:
-        pytest.skip(str(error))
-    server.start()
-    return server

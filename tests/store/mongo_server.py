@@ -19,6 +19,8 @@ from collections import deque
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 LOCK = Path(__file__).with_name("surrogate.lock")
 
 
@@ -66,8 +68,12 @@ def _install(environment: Path) -> None:
     new.rename(environment)
 
 
+STANDALONE = "--standalone"
+"""Option of a server without change streams, as a mongod without `replSet`."""
+
+
 class MongoServer:
-    """One server with its files in a folder; `standalone` is without change streams, as a mongod without `replSet`."""
+    """One server with its files in a folder."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         self._folder = folder
@@ -137,3 +143,18 @@ class MongoServer:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+
+def installed() -> None:
+    """Skips the test where it cannot be installed."""
+    try:
+        interpreter()
+    except NotInstalled as error:
+        pytest.skip(str(error))
+
+
+def started(server: MongoServer) -> MongoServer:
+    """Starts it. Skips the test where it cannot be installed."""
+    installed()
+    server.start()
+    return server

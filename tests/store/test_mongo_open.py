@@ -5,8 +5,7 @@ import pytest
 from store.contract import StoreUnavailable, Tenant
 from store.mongo.database import VERSION
 from store.mongo.store import MongoStore
-from tests.store.conftest import STANDALONE
-from tests.store.mongo_server import MongoServer
+from tests.store.mongo_server import STANDALONE, MongoServer
 from tests.store.mongo_stores import Stores, names
 from tests.store.test_contract import TENANT
 

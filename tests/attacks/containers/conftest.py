@@ -14,18 +14,9 @@ import pytest
 from tests.attacks.containers import processes
 from tests.attacks.containers.alive import RUNNERS, SPARES, STORM, Attacker, Neighbour, surviving
 from tests.attacks.containers.processes import Stack
-from tests.store.mongo_server import NotInstalled, interpreter
+from tests.store.mongo_server import installed
 
 RUNTIMES = ["runc", pytest.param("runsc", marks=pytest.mark.needs("gvisor"))]
-
-
-@pytest.fixture(scope="session")
-def mongo_installed() -> None:
-    """There is something that speaks MongoDB's protocol."""
-    try:
-        interpreter()
-    except NotInstalled as error:
-        pytest.skip(str(error))
 
 
 _running = contextlib.ExitStack()
@@ -40,8 +31,9 @@ def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
 
 
 @pytest.fixture(scope="session", params=RUNTIMES)
-def stack(request: pytest.FixtureRequest, mongo_installed: None) -> Iterator[Stack]:
+def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
     """The installation."""
+    installed()
     yield _running.enter_context(
         processes.running(
             request.param, SPARES, STORM, MAX_TENANT_RUNNERS=RUNNERS, PREWARMED_RUNNERS=2, TENANT_IDLE_SECS=10
