@@ -112,11 +112,12 @@ class Crew:
 
     async def _fill(self) -> None:
         while self._standing() < self.wanted:
-            await self._start_runner()
+            decided_at = time.monotonic()
+            await self._learn_limits()
+            await self._start_runner(decided_at)
 
-    async def _start_runner(self) -> None:
-        decided_at = time.monotonic()
-        await self._learn_limits()
+    async def _start_runner(self, decided_at: float) -> None:
+        """Takes or starts one more, whose place is its own at once: nothing is awaited until it is among `runners`."""
         if self.closing.is_set():
             raise LaunchFailed("the platform is shutting down")
         try:
@@ -202,12 +203,13 @@ class Crew:
 
     async def _widen(self, supply: Supply) -> None:
         async with self._changing:
+            decided_at = time.monotonic()
             with contextlib.suppress(LaunchFailed):  # the tenant is gone, and its pool about to be
                 await self._learn_limits()
             if self.wanted < self.limits.max_runners and supply.has_room():
                 self.wanted += 1
                 try:
-                    await self._start_runner()
+                    await self._start_runner(decided_at)
                 except (LaunchFailed, ControlMissing) as error:
                     self.wanted -= 1
                     log.warning("pool %s: there is no further runner: %s", self._boss.name, error)
@@ -231,8 +233,10 @@ class Crew:
 
     async def _replace(self, runner: Runner, reason: str) -> None:
         if self._standing() <= self.wanted:
+            decided_at = time.monotonic()
+            await self._learn_limits()
             if self._supply is None or self._supply.has_room():
-                await self._start_runner()
+                await self._start_runner(decided_at)
             elif runner.busy:
                 raise LaunchFailed("there is no room for another one while it is busy")
         runner.drain(reason)

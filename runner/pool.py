@@ -103,6 +103,11 @@ class Pool:
         return len(self._crew.runners)
 
     @property
+    def missing(self) -> int:
+        """Runners that are wanted and not there yet."""
+        return max(0, self._crew.wanted - self.runners)
+
+    @property
     def tally(self) -> Tally:
         """What has happened here."""
         return self._crew.tally

@@ -96,7 +96,7 @@ class TenantPools:
         self._limits = limits
         self._plan_of = plan_of
         self._variables_of = variables_of
-        self._stock = Stock(limits.prewarmed, self._new_runner, self._has_room)
+        self._stock = Stock(limits.prewarmed, self._new_runner, lambda: not self._full())
         self._budget = StartBudget(limits.starts_per_minute)
         self._pools: dict[str, Pool] = {}
         self._used: dict[str, float] = {}
@@ -124,14 +124,15 @@ class TenantPools:
         return Runner(stock, self._launcher, self._folder, Trust.TENANT, self._limits.pool.runner)
 
     def has_room(self) -> bool:
-        """Whether one more runner of a tenant is within the bound, or a prewarmed one can become it."""
-        return self._stock.ready > 0 or self._has_room()
+        """Whether one more runner of a tenant is within the bound, or a prewarmed one that nobody waits for can
+        become it."""
+        return self._needed(1) <= self._limits.max_runners
 
     def take(self, owner: str, limits: Limits) -> Runner | None:
         """A prewarmed runner for the tenant to bind; None: start one. Raises LaunchFailed when that is not allowed."""
         self._budget.charge(owner)
         fits = limits.resources == self._limits.pool.runner.resources or self._launcher.resizes(Trust.TENANT)
-        if fits or not self._has_room():
+        if fits or self._full(1 - min(1, self._pools[owner].missing)):
             runner = self._stock.take()
             if fits or runner is None:
                 return runner
@@ -142,20 +143,23 @@ class TenantPools:
         """See PlanOf."""
         return await self._plan_of(owner)
 
-    def _has_room(self) -> bool:
-        return len(self._stock) + self._running() + self._waiting() < self._limits.max_runners
+    def _full(self, more: int = 1) -> bool:
+        """Whether `more` runners besides those that are there or wanted are too many if none is a prewarmed one."""
+        return len(self._stock) + self._running() + self._waiting() + more > self._limits.max_runners
 
     def _running(self) -> int:
         """Runners that tenants have, those included that are about to be gone."""
         return sum(pool.runners for pool in (*self._pools.values(), *self._ending))
 
     def _waiting(self) -> int:
-        """Pools that have no runner yet, but take the place of one that is not there now."""
-        return sum(not pool.runners and pool not in self._heirs for pool in self._pools.values())
+        """Runners that are about to be taken or started. The place of one that is not gone yet is counted as that
+        one's."""
+        inherited = sum(leaving.runners > 0 for leaving in self._heirs.values())
+        return sum(pool.missing for pool in self._pools.values()) - inherited
 
     def _needed(self, more: int) -> int:
-        """Runners there will be once every pool has its first, and `more` pools likewise: who waits for one is
-        given a prewarmed one while there is any."""
+        """Runners there will be once every pool has those wanted, and `more` besides: who waits for one is given a
+        prewarmed one while there is any."""
         waiting = self._waiting() + more
         return self._running() + waiting + len(self._stock) - min(waiting, self._stock.ready)
 

@@ -30,6 +30,8 @@ from tests.runner.test_calls import source
 
 A, B, C = (f"00000000-0000-4000-8000-00000000000{digit}" for digit in "abc")
 WHO = "return [os.getppid(), os.getpid()]"
+STORM = 24
+"""Tenants that call for the first time, all at once and again until they are served."""
 
 
 class UnguardedLauncher(ProcessLauncher):
@@ -123,6 +125,26 @@ async def test_a_place_is_taken_only_when_who_had_it_is_gone(bench: Bench, monke
         await asyncio.sleep(0)
     assert [one.result().outcome for one in more] == [Outcome.VALUE] * 2
     assert most == 2
+
+
+@pytest.mark.parametrize("tenant_limits", [tenants(prewarmed=2, max_runners=4)])
+async def test_a_storm_of_tenants_gets_no_more_runners_than_there_may_be(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.tenants.KEPT_SECS", 0)
+
+    async def served(owner: str) -> None:
+        while (reply := await bench.call("who", "run", owner=owner)).outcome is not Outcome.VALUE:
+            assert reply.outcome is Outcome.UNAVAILABLE, reply
+            await asyncio.sleep(0)
+
+    storm = asyncio.gather(*(served(f"{number:08}-0000-4000-8000-000000000000") for number in range(STORM)))
+    most = 0
+    while not storm.done():
+        most = max(most, sum(len(pool.runners) for pool in bench.host.pools()[1:]))
+        await asyncio.sleep(0)
+    await storm
+    assert most == 4
 
 
 @pytest.mark.parametrize("tenant_limits", [tenants(prewarmed=0, max_runners=1)])

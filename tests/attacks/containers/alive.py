@@ -131,8 +131,10 @@ class Attacker:
         return sum(runner["busy"] for runner in self.stack.pools().get(owner, ()))
 
     def runner(self, owner: str = ATTACKER) -> str:
-        """The runner it has now; empty when it has none."""
-        return "".join(runner["id"] for runner in self.stack.pools().get(owner, ()))
+        """The one runner it has. A pool that was just opened is told of a moment later."""
+        eventually(lambda: owner in self.stack.pools())
+        [runner] = self.stack.pools()[owner]
+        return str(runner["id"])
 
     def violations(self) -> list[str]:
         """What the host's log says of runners that broke the protocol."""
