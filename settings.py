@@ -134,7 +134,10 @@ class Settings(BaseModel):
     )
     WARM_WORKERS: int = Field(default=2, ge=1, le=64, description="Workers per runner kept ready")
     WORKER_IDLE_SECS: float = Field(
-        default=60, gt=0, le=86400, description="Seconds after which an idle worker above WARM_WORKERS ends"
+        default=60,
+        gt=0,
+        le=86400,
+        description="Seconds after which an idle worker above WARM_WORKERS ends; of a tenant's, every idle worker",
     )
     WORKER_ASYNC_CALLS: int = Field(default=64, ge=1, le=1000, description="`async def` calls one worker runs at once")
     WORKER_MEMORY_MB: int = Field(

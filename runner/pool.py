@@ -83,6 +83,8 @@ class Pool:
         else:
             self.prepare(job.call.revision)
             self._dispatcher.accept(job)
+            if not self._homes and len(self._dispatcher) and job.call.revision <= self._dispatcher.revision:
+                self._grow()
 
     def prepare(self, revision: int) -> None:
         """There may be a newer module set: replaces workers, at best before the first call that needs it."""
@@ -207,10 +209,17 @@ class Pool:
                 return True
         return False
 
+    def _floor(self, runner: Runner) -> int:
+        """Workers that are kept. Of a tenant's runner that nobody calls, none: what its zygote forks in a moment is
+        not worth the memory of a worker for each of many tenants."""
+        forgotten = self._own is not None and runner.idle_secs >= self._crew.limits.worker_idle_secs
+        return 0 if forgotten else self._crew.limits.warm_workers
+
     def _keep_warm(self, runner: Runner) -> None:
         if runner.usable:
-            for _ in range(self._crew.limits.warm_workers - runner.size):
+            for _ in range(self._floor(runner) - runner.size):
                 runner.fork(_CALLS)
+            self._expect_idle(self._crew.limits.worker_idle_secs)
 
     def _grow(self) -> None:
         """Forks one more worker, where there is room and none is on its way already; else starts a runner."""
@@ -221,23 +230,25 @@ class Pool:
         if room:
             min(room, key=lambda runner: runner.size).fork(_CALLS)
             self.tally.cold_starts += 1
-            if self._shrinking is None:
-                self._shrinking = self._loop.call_later(self._crew.limits.worker_idle_secs, self._shrink)
+            self._expect_idle(self._crew.limits.worker_idle_secs)
         else:
             self._crew.widen()
 
+    def _expect_idle(self, seconds: float) -> None:
+        """Looks for idle workers that long from now, if there can be any that are not to be kept."""
+        kept = 0 if self._own is not None else self._crew.limits.warm_workers
+        if self._shrinking is None and any(runner.size > kept for runner in self._crew.runners):
+            self._shrinking = self._loop.call_later(seconds, self._shrink)
+
     def _shrink(self) -> None:
-        """Ends workers that were idle for long, down to the warm ones."""
+        """Ends workers that were idle for long, down to those that are kept."""
         self._shrinking = None
         now = time.monotonic()
         for worker in list(self._dispatcher.idle):
-            if (
-                self._homes[worker].size > self._crew.limits.warm_workers
-                and now - worker.idle_since >= self._crew.limits.worker_idle_secs
-            ):
+            home = self._homes[worker]
+            if home.size > self._floor(home) and now - worker.idle_since >= self._crew.limits.worker_idle_secs:
                 worker.retire()
-        if any(runner.size > self._crew.limits.warm_workers for runner in self._crew.runners):
-            self._shrinking = self._loop.call_later(self._crew.limits.worker_idle_secs / 2, self._shrink)
+        self._expect_idle(self._crew.limits.worker_idle_secs / 2)
 
     # Runners (runner.crew.Boss).
 

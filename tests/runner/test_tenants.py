@@ -91,6 +91,15 @@ async def test_an_unused_runner_is_destroyed_and_never_given_to_another(bench: B
     assert (await bench.value("who", "run", owner=A))[0] != used
 
 
+@pytest.mark.parametrize("tenant_limits", [tenants(pool=limits(warm_workers=1, max_runners=1, worker_idle_secs=0.2))])
+async def test_a_runner_that_nobody_calls_keeps_no_worker_and_serves_the_next_call(bench: Bench) -> None:
+    zygote, worker = await bench.value("who", "run", owner=A)
+    await until(lambda: [runner.workers for runner in pool_of(bench, A).runners] == [0])
+    assert not Path(f"/proc/{worker}").exists()
+    again, other = await bench.value("who", "run", owner=A)
+    assert (again, other != worker) == (zygote, True)
+
+
 @pytest.mark.parametrize("tenant_limits", [tenants(idle_secs=0.2)])
 async def test_a_runner_with_a_call_in_flight_does_not_expire(bench: Bench) -> None:
     bench.modules.put("slow", source("time.sleep(1)\nreturn 'done'"))
