@@ -104,7 +104,9 @@ def _make(root: str) -> None:
     for spec in [getattr(module, "__spec__", None) for module in sys.modules.values()]:
         if spec is None or type(spec.loader) is not SourceFileLoader or spec.origin is None:
             continue
-        block = marshal.dumps(spec.loader.get_code(spec.name))
+        # Without docstrings, of which every zygote would keep its own copy in memory.
+        source = spec.loader.get_data(spec.origin)
+        block = marshal.dumps(compile(source, spec.origin, "exec", dont_inherit=True, optimize=2))
         index[spec.name] = (spec.origin, spec.submodule_search_locations is not None, size, size + len(block))
         blocks.append(block)
         size += len(block)
