@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import date, timedelta
+from functools import lru_cache
 from typing import Final, Protocol
 
 from store.contract import StoreUnavailable, Tenant
@@ -17,6 +18,9 @@ FLUSH_SECS: Final = 10.0
 """Seconds between two batches: what a gateway that is killed has not told yet."""
 MAX_COUNTED: Final = 20_000
 """Tenants and days that are counted at once; while the store is away for long, further ones are not."""
+
+_DAY_SECS: Final = 86400
+_EPOCH: Final = date(1970, 1, 1)
 
 
 class Store(Protocol):
@@ -110,4 +114,10 @@ class UsageMeter:
 
 def _day(now: float, before: int = 0) -> str:
     """The day at this Unix time, or so many before it, in UTC."""
-    return (datetime.fromtimestamp(now, UTC) - timedelta(days=before)).strftime("%Y-%m-%d")
+    return _named(int(now // _DAY_SECS) - before)
+
+
+@lru_cache(maxsize=16)
+def _named(day: int) -> str:
+    """A day's name, by its number since 1970."""
+    return (_EPOCH + timedelta(days=day)).isoformat()
