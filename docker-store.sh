@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Copies tenants, modules and run-time settings of the running stack to a file, or from one; calls go on meanwhile.
+# Copies tenants, modules, run-time settings and the audit trail of the running stack to a file, or from one; calls go on meanwhile.
 #
 #   ./docker-store.sh export FILE      FILE must not exist yet
 #   ./docker-store.sh import FILE      in place of what has the same name

@@ -71,6 +71,7 @@ class Settings(BaseModel):
         pattern=_MONGO_NAME,
         description="Its collection of modules, and how the names of those with their bundles begin",
     )
+    MONGO_AUDIT: str = Field(default="AUDIT", pattern=_MONGO_NAME, description="Its collection of who changed what")
     MONGO_ADMIN: str = Field(
         default="ADMIN",
         pattern=_MONGO_NAME,
@@ -120,6 +121,13 @@ class Settings(BaseModel):
 
     USAGE_DAYS: int = Field(
         default=92, ge=1, le=366, description="Days for which it is kept what tenants used, today included"
+    )
+    AUDIT_DAYS: int = Field(default=366, ge=1, le=3660, description="Days for which it is kept who changed what")
+    AUDIT_ENTRIES: int = Field(
+        default=10_000,
+        ge=100,
+        le=1_000_000,
+        description="Changes that are kept of the admin, and of each tenant: the newest",
     )
 
     NUM_URL_PARMS: int = Field(default=10, ge=0, le=MAX_URL_PARMS, description="URL parameters a call may have")

@@ -193,6 +193,24 @@ class Usage(msgspec.Struct, frozen=True):
     days: list[UsedDay]
 
 
+class AuditEntry(msgspec.Struct, frozen=True):
+    """One change of the audit trail."""
+
+    time: float
+    who: str
+    what: str
+    address: str | None
+    tenant: str | None
+    about: dict[str, str]
+
+
+class AuditEntries(msgspec.Struct, frozen=True):
+    """One page of it, the newest first."""
+
+    entries: list[AuditEntry]
+    next: str | None
+
+
 class Environ(msgspec.Struct, frozen=True):
     """All variables of a tenant."""
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cli import (
+    audit,
     call,
     deploy,
     directory,
@@ -53,6 +54,7 @@ for command in (
     key.key,
     doctor.doctor,
     usage.usage,
+    audit.audit,
 ):
     app.command()(command)
 app.add_typer(tenants.app, name="tenants")

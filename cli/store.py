@@ -24,7 +24,7 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.callback()
 def store() -> None:
-    """Copy tenants, modules and run-time settings to a file and back, between any two stores."""
+    """Copy tenants, modules, run-time settings and the audit trail to a file and back, between any two stores."""
 
 
 @app.command("export")
@@ -87,8 +87,8 @@ def _copy(
             out.document({name: getattr(copied, name) for name in copied.__struct_fields__})
         else:
             out.line(
-                f"{done} {copied.tenants} tenants, {copied.modules} modules in {copied.bundles} bundles "
-                f"and {copied.settings} run-time settings."
+                f"{done} {copied.tenants} tenants, {copied.modules} modules in {copied.bundles} bundles, "
+                f"{copied.settings} run-time settings and {copied.entries} entries of the audit trail."
             )
 
 
@@ -117,6 +117,7 @@ def _configured() -> Store:
             database=chosen.MONGO_DATABASE,
             tenant=chosen.MONGO_TENANT,
             modules=chosen.MONGO_MODULES,
+            audit=chosen.MONGO_AUDIT,
             admin=f"{chosen.MONGO_ADMIN}-{chosen.ADMIN_UUID}",
         )
         return MongoStore(chosen.MONGO_URI, names)

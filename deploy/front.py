@@ -19,6 +19,7 @@ from catalogue.trials import Inspect
 from catalogue.unpacking import Limits, PlanBounds
 from deploy.process import Broken
 from gateway.app import Application
+from gateway.audit_trail import AuditTrail
 from gateway.credentials import Credentials
 from gateway.dataplane import DataPlane, Observers
 from gateway.http.deadlines import Bounds
@@ -92,6 +93,7 @@ class Front:
         self.on_variables: list[Callable[[str], None]] = []
         """Called with the UUID of each tenant whose variables were changed here."""
         self._usage = UsageMeter(parts.store, settings.USAGE_DAYS)
+        self._audit = AuditTrail(parts.store.audit, settings.AUDIT_DAYS, settings.AUDIT_ENTRIES)
         self._settings = settings
         self._parts = parts
         self._logs = CallLogs(settings.LOGS_KEPT_BYTES)
@@ -102,6 +104,7 @@ class Front:
         await self.catalogue.start()
         await self.load()
         self._usage.start()
+        self._audit.start()
 
     async def _reseal(self) -> None:
         """Has SECRETS_KEY_OLD be needed no more. Raises StoreUnavailable."""
@@ -119,9 +122,10 @@ class Front:
         await self.token_keys.load()
 
     async def close(self) -> None:
-        """Stops following the folders, and tells the store what tenants used."""
+        """Stops following the folders, and tells the store what tenants used and who changed what."""
         await self.catalogue.close()
         await self._usage.close()
+        await self._audit.close()
 
     async def until(self, stop: asyncio.Event) -> None:
         """Returns at `stop`. Raises Broken when the plugin folders are not followed any more."""
@@ -188,6 +192,7 @@ class Front:
             runtime=self.runtime,
             token_keys=self.token_keys,
             usage=self._usage,
+            audit=self._audit,
             variables=self.variables,
             variables_changed=self._tell_variables,
             ready=lambda: self.catalogue.problem or parts.ready(),

@@ -19,6 +19,7 @@ async def open_store(settings: Settings) -> MongoStore:
         database=settings.MONGO_DATABASE,
         tenant=settings.MONGO_TENANT,
         modules=settings.MONGO_MODULES,
+        audit=settings.MONGO_AUDIT,
     )
     store = MongoStore(settings.MONGO_URI, names)
     await store.open()

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from store.audit import AuditStore
 from store.usage import UsageStore
 
 
@@ -155,6 +156,10 @@ class Store(Protocol):
     def usage(self) -> UsageStore:
         """What tenants use."""
 
+    @property
+    def audit(self) -> AuditStore:
+        """Who changed what."""
+
     async def open(self) -> None:
         """Creates what is missing. Raises StoreUnavailable with the reason and the fix."""
 
@@ -180,7 +185,8 @@ class Store(Protocol):
         (see store.changing)."""
 
     async def remove_tenant(self, uuid: str) -> bool:
-        """Forgets a tenant and all its modules, variables and usage; False when there is neither it nor a module.
+        """Forgets a tenant and all its modules, variables and usage, and nothing of the audit trail; False when
+        there is neither it nor a module.
         Modules and variables that somebody puts at the same moment may stay: who puts some looks afterwards
         whether there still is a tenant."""
 

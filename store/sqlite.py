@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from store import sqlite_modules as modules
 from store import sqlite_tenants as tenants
 from store.contract import Module, ModuleSet, StoreUnavailable, Tenant, TenantChange
+from store.sqlite_audit import SqliteAudit
 from store.sqlite_file import SqliteFile
 from store.sqlite_variables import SqliteUsage, SqliteVariables, forget
 
@@ -32,6 +33,7 @@ class SqliteStore:
         self._closed = False
         self.variables = SqliteVariables(self._step)
         self.usage = SqliteUsage(self._step)
+        self.audit = SqliteAudit(self._step)
         self._tenants: dict[str, Tenant] = {}
         """All of them, as the file has them: nobody else changes it."""
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from store.contract import StoreUnavailable
 
-VERSION: Final = 5
+VERSION: Final = 6
 """Of the schema, kept in the file as `user_version`."""
 
 BUSY_SECS: Final = 5.0
@@ -52,6 +52,15 @@ CREATE TABLE version (
 CREATE INDEX version_digest ON version (digest);
 """
 
+_NEW_IN_VERSION_6: Final = """
+CREATE TABLE audit (
+    id TEXT PRIMARY KEY, who TEXT NOT NULL, what TEXT NOT NULL, address TEXT NOT NULL, tenant TEXT NOT NULL,
+    about TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX audit_tenant ON audit (tenant, id);
+CREATE INDEX audit_who ON audit (who, id);
+"""
+
 _SCHEMA: Final = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE tenant (uuid TEXT PRIMARY KEY, status TEXT NOT NULL);
@@ -67,13 +76,20 @@ CREATE TABLE module (
 );
 CREATE INDEX module_digest ON module (digest);
 {_NEW_IN_VERSION_5}
+{_NEW_IN_VERSION_6}
 CREATE TABLE revision (owner TEXT PRIMARY KEY, revision INTEGER NOT NULL);
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 PRAGMA user_version = {VERSION};
 COMMIT;
 """
 
-_UPDATES: Final = (_TENANTS_OF_VERSION_2, _TENANTS_OF_VERSION_3, _NEW_IN_VERSION_4, _NEW_IN_VERSION_5)
+_UPDATES: Final = (
+    _TENANTS_OF_VERSION_2,
+    _TENANTS_OF_VERSION_3,
+    _NEW_IN_VERSION_4,
+    _NEW_IN_VERSION_5,
+    _NEW_IN_VERSION_6,
+)
 """From each version of the schema to the next, the first from 1."""
 
 

@@ -1,8 +1,8 @@
 """Copies what a store holds into a file, and what a file holds into a store, of whichever kinds.
 
 The file is a sequence of records, each 4 bytes of length (big-endian) and one MessagePack struct: `Begin`,
-then tenants, their variables, settings, bundles and modules, a bundle before the first module that names it, then `End` with
-the digest of all before. It is checked as a whole before anything of it is stored.
+then tenants, their variables, settings, the audit trail, bundles and modules, a bundle before the first module that
+names it, then `End` with the digest of all before. It is checked as a whole before anything of it is stored.
 """
 
 from __future__ import annotations
@@ -14,14 +14,18 @@ from typing import BinaryIO, Final
 import msgspec
 
 from calls import bundle as bundles
+from store.audit import Entry
 from store.contract import Conflict, Module, Store, Tenant, TenantChange
 
-FORMAT: Final = 4
-"""1 had of a tenant its UUID and status alone, 2 no variables, 3 no earlier versions and no keys for signatures."""
+FORMAT: Final = 5
+"""1 had of a tenant its UUID and status alone, 2 no variables, 3 no earlier versions and no keys for signatures, 4 no
+audit trail."""
 MAX_RECORD_BYTES: Final = 64 * 1024 * 1024
 """Bytes of one record; the largest is a bundle."""
 _BATCH: Final = 100
 """Modules of one owner that are stored in one step."""
+_ENTRIES: Final = 100
+"""Entries of the audit trail that are one record."""
 
 
 class BadFile(Exception):
@@ -59,6 +63,12 @@ class SettingRecord(msgspec.Struct, frozen=True, tag=True):
     value: str
 
 
+class AuditRecord(msgspec.Struct, frozen=True, tag=True):
+    """Part of the audit trail."""
+
+    entries: tuple[Entry, ...]
+
+
 class BundleRecord(msgspec.Struct, frozen=True, tag=True):
     """One bundle."""
 
@@ -78,7 +88,7 @@ class End(msgspec.Struct, frozen=True, tag=True):
     """SHA-256 of every byte before this record."""
 
 
-Record = Begin | TenantRecord | VariablesRecord | SettingRecord | BundleRecord | ModuleRecord | End
+Record = Begin | TenantRecord | VariablesRecord | SettingRecord | AuditRecord | BundleRecord | ModuleRecord | End
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(Record)
@@ -91,6 +101,8 @@ class Copied(msgspec.Struct):
     settings: int = 0
     modules: int = 0
     bundles: int = 0
+    entries: int = 0
+    """Of the audit trail."""
 
 
 async def export_store(store: Store, file: BinaryIO) -> Copied:
@@ -116,6 +128,11 @@ async def export_store(store: Store, file: BinaryIO) -> Copied:
     for name, value in (await store.settings()).items():
         write(SettingRecord(name, value))
         copied.settings += 1
+    before = ""
+    while entries := await store.audit.find("", "", before, _ENTRIES):
+        write(AuditRecord(tuple(entries)))
+        copied.entries += len(entries)
+        before = entries[-1].id
     digests: set[str] = set()
     for owner in await store.owners():
         for module in (await store.modules(owner)).modules:
@@ -155,6 +172,9 @@ async def import_store(store: Store, file: BinaryIO) -> Copied:
             case SettingRecord(name, value):
                 await store.put_setting(name, value)
                 copied.settings += 1
+            case AuditRecord(entries):
+                await store.audit.add(entries)
+                copied.entries += len(entries)
             case BundleRecord(data):
                 await store.put_bundle(data)
                 copied.bundles += 1

@@ -19,6 +19,7 @@ from gateway.control import (
     signing_keys,
     tenants,
     token_keys,
+    trail,
     uploads,
     usage,
     versions,
@@ -74,6 +75,7 @@ def routes_alone() -> FastAPI:
         pools.router,
         run_time.router,
         call_logs.router,
+        trail.router,
     ):
         app.include_router(router, prefix="/api", responses=_PROBLEMS, max_body_size=MAX_BODY)
     app.include_router(uploads.router, prefix="/api", responses=_PROBLEMS)  # its bodies have a bound of their own

@@ -1,25 +1,35 @@
-"""Who changed what, from where: one line of the log per change, whatever LOG_LEVEL is."""
+"""Who changed what, from where: an entry of the audit trail per change, and a line of the log, whatever LOG_LEVEL is."""
 
 from __future__ import annotations
 
 import logging
+import time
 
 from fastapi import Request
 
+from gateway.audit_trail import told
 from gateway.control.guard import PRINCIPAL
 from gateway.control.keys import Principal
+from gateway.control.services import Services
+from store.audit import Entry, new_id
 
 log = logging.getLogger("plugbay.audit")
 log.setLevel(logging.INFO)
 
 
-def record(request: Request, what: str, **about: str) -> None:
-    """`what` was done in this request; `about` says to what. Nothing of it may be a secret."""
+async def record(request: Request, what: str, tenant: str = "", **about: str) -> None:
+    """`what` was done in this request: to this tenant, if to one, and `about` says what else is to be known. Nothing
+    of it may be a secret. To be called once, when the change has taken effect."""
+    services: Services = request.app.state.services
     principal: Principal = request.scope[PRINCIPAL]
-    told = {
-        "who": "admin" if principal.admin else principal.owner,
-        "what": what,
-        "from": request.client.host if request.client else "",
-        **about,
-    }
-    log.info("%s", " ".join(f"{name}={value}" for name, value in told.items()), extra={"audit": told})
+    entry = Entry(
+        id=new_id(time.time()),
+        who=principal.called,
+        what=what,
+        address=request.client.host if request.client else "",
+        tenant=tenant,
+        about=tuple(about.items()),
+    )
+    said = told(entry)
+    log.info("%s", " ".join(f"{name}={value}" for name, value in said.items()), extra={"audit": said})
+    await services.audit.add(entry)

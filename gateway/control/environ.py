@@ -63,7 +63,7 @@ async def set_variable(
     except Unsealable as error:
         raise _unreadable(error) from error
     await _stands(services, tenant.uuid)
-    audit.record(request, "variable set", tenant=tenant.uuid, name=name, module=query.module)
+    await audit.record(request, "variable set", tenant=tenant.uuid, name=name, module=query.module)
     return Answer(_shown(variable).model_dump(), 200 if replaced else 201)
 
 
@@ -88,7 +88,7 @@ async def unset_variable(
         of = f" of module {query.module}" if query.module else ""
         raise Rejected(404, f"There is no variable {name[:128]!a}{of}.", field="name")
     await _stands(services, tenant.uuid)
-    audit.record(request, "variable unset", tenant=tenant.uuid, name=name, module=query.module)
+    await audit.record(request, "variable unset", tenant=tenant.uuid, name=name, module=query.module)
 
 
 async def _stands(services: Services, uuid: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -13,6 +14,8 @@ from gateway.control.answer import Answer
 from gateway.control.errors import problem, store_away
 from gateway.control.keys import Keys, Principal
 from store.contract import StoreUnavailable
+
+log = logging.getLogger("plugbay.audit")
 
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -33,6 +36,9 @@ ANSWER_HEADERS: Final = {
 PRINCIPAL: Final = "plugbay.principal"
 """Where in the scope of a request stands who sent it."""
 
+_READING: Final = frozenset(("GET", "HEAD", "OPTIONS"))
+_SHOWN: Final = 200
+"""Characters of a path that are logged."""
 _UPLOAD: Final = re.compile(rb"/api/tenants/[^/]+/modules/[^/]+/?")
 
 
@@ -59,6 +65,7 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in ANSWER_HEADERS.items():
                     headers.setdefault(name, value)
+                _tell_refused(scope, message["status"])
             await send(message)
 
         refusal = await self._refusal(scope)
@@ -82,11 +89,11 @@ class Guard:
                     field="Authorization",
                     headers={"WWW-Authenticate": "Bearer"},
                 )
+            scope[PRINCIPAL] = principal
             if not _may(principal, scope["method"], scope["raw_path"]):
                 if not principal.enabled:
                     return problem(403, f"tenant {principal.owner} is disabled", field="Authorization")
                 return problem(403, "This takes the admin's key.", field="Authorization")
-            scope[PRINCIPAL] = principal
         if path != scope["raw_path"] or b"//" in path or b"/." in path:
             return problem(404, "There is nothing at this path.", field="path")
         most = self._max_upload if scope["method"] == "PUT" and _UPLOAD.fullmatch(path) else MAX_BODY
@@ -103,7 +110,7 @@ def _may(principal: Principal, method: str, raw_path: bytes) -> bool:
         return False
     own = rb"/api/tenants/%b" % principal.owner.encode()
     paths = {
-        "GET": rb"/api/(modules(/[^/]+)?|endpoints|logs)/?|%b(/modules|/token-keys|/environ|/usage)?/?" % own,
+        "GET": rb"/api/(modules(/[^/]+)?|endpoints|logs|audit)/?|%b(/modules|/token-keys|/environ|/usage)?/?" % own,
         "PUT": rb"%b/(modules|environ)/[^/]+/?" % own,
         "POST": rb"%b/(token-keys|tokens)/?" % own,
         "DELETE": rb"%b/((modules|token-keys|environ)/[^/]+|token-keys)/?" % own,
@@ -112,6 +119,23 @@ def _may(principal: Principal, method: str, raw_path: bytes) -> bool:
     paths["POST"] += rb"|%b/(modules/[^/]+/rollback|signing-keys)/?" % own
     paths["HEAD"] = paths["GET"]
     return method in paths and re.fullmatch(paths[method], raw_path) is not None
+
+
+def _tell_refused(scope: Scope, status: int) -> None:
+    """A line of the log when somebody came without a good key or for what is not theirs, or when a change was not
+    made, or, 5xx, not known to be. The audit trail has what was done alone: else strangers could fill it."""
+    principal: Principal | None = scope.get(PRINCIPAL)
+    if status < 400 or (status not in (401, 403) and (principal is None or scope["method"] in _READING)):
+        return
+    told = {
+        "who": "" if principal is None else principal.called,
+        "what": "refused",
+        "from": scope["client"][0] if scope["client"] else "",
+        "method": scope["method"],
+        "path": scope["raw_path"].decode("latin-1")[:_SHOWN],
+        "status": str(status),
+    }
+    log.info("%s", " ".join(f"{name}={value}" for name, value in told.items()), extra={"audit": told})
 
 
 def _declared_length(scope: Scope) -> int:

@@ -33,6 +33,11 @@ class Principal:
     admin: bool
     enabled: bool = True
 
+    @property
+    def called(self) -> str:
+        """What the log and the audit trail call it: `admin`, or the UUID of the tenant."""
+        return "admin" if self.admin else self.owner
+
 
 def new_key(uuid: str) -> str:
     """A key for a tenant. It is given to its holder and kept nowhere."""

@@ -33,6 +33,7 @@ TAGS: Final = [
     {"name": "pools", "description": "The processes that run calls"},
     {"name": "settings", "description": "What may change while the platform runs"},
     {"name": "logs", "description": "What functions printed"},
+    {"name": "audit", "description": "Who changed what, when and from where"},
     {"name": "health", "description": "For load balancers and monitoring; no key"},
 ]
 

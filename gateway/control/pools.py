@@ -6,10 +6,10 @@ import contextlib
 from collections.abc import Iterator
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 
-from calls.pools import PoolsUnavailable, UnknownHost, UnknownPool, UnknownRunner
-from gateway.control import models
+from calls.pools import ADMIN, PREWARMED, PoolStatus, PoolsUnavailable, UnknownHost, UnknownPool, UnknownRunner
+from gateway.control import audit, models
 from gateway.control.errors import Rejected
 from gateway.control.services import Wired
 
@@ -50,38 +50,55 @@ async def list_pools(services: Wired, _: NoQuery) -> models.Pools:
 
 
 @router.put("/pools/{name}", summary="Scale a pool")
-async def scale_pool(services: Wired, name: PoolName, wanted: models.PoolSize, _: NoQuery) -> models.Pool:
+async def scale_pool(
+    request: Request, services: Wired, name: PoolName, wanted: models.PoolSize, _: NoQuery
+) -> models.Pool:
     """Sets how many runners the pool is to have, shared by its hosts. Answers when they are there, or finish
     their last calls."""
     with _refusals():
-        return models.Pool.model_validate(await services.pools.scale(name, wanted.size))
+        pool = await services.pools.scale(name, wanted.size)
+    await audit.record(request, "pool scaled", tenant=_tenant(pool), pool=pool.name, size=str(wanted.size))
+    return models.Pool.model_validate(pool)
 
 
 @router.post("/pools/{name}/drain", summary="Drain a pool")
-async def drain_pool(services: Wired, name: PoolName, _: NoQuery) -> models.Pool:
+async def drain_pool(request: Request, services: Wired, name: PoolName, _: NoQuery) -> models.Pool:
     """Every runner of the pool finishes its calls and ends. The admin's and the prewarmed ones are replaced, one
     after another; a tenant's next call gets another runner. No call is lost."""
     with _refusals():
-        return models.Pool.model_validate(await services.pools.drain_pool(name))
+        pool = await services.pools.drain_pool(name)
+    await audit.record(request, "pool drained", tenant=_tenant(pool), pool=pool.name)
+    return models.Pool.model_validate(pool)
 
 
 @router.post("/runners/{id}/drain", summary="Drain a runner")
-async def drain_runner(services: Wired, runner: RunnerId, _: NoQuery) -> models.Pool:
+async def drain_runner(request: Request, services: Wired, runner: RunnerId, _: NoQuery) -> models.Pool:
     """The runner finishes its calls and ends, and is replaced where its pool wants one. Answers with its pool."""
     with _refusals():
-        return models.Pool.model_validate(await services.pools.drain_runner(runner))
+        pool = await services.pools.drain_runner(runner)
+    await audit.record(request, "runner drained", tenant=_tenant(pool), pool=pool.name, runner=runner)
+    return models.Pool.model_validate(pool)
 
 
 @router.post("/hosts/{name}/drain", summary="Drain a runner host")
-async def drain_host(services: Wired, name: HostName, _: NoQuery) -> models.Host:
+async def drain_host(request: Request, services: Wired, name: HostName, _: NoQuery) -> models.Host:
     """The host finishes its calls; new ones go to the other hosts, and are refused (503) where there is none.
     Holds until it is undone or the host is restarted."""
     with _refusals():
-        return models.Host.model_validate(await services.pools.drain_host(name, draining=True))
+        host = await services.pools.drain_host(name, draining=True)
+    await audit.record(request, "host drained", host=host.name)
+    return models.Host.model_validate(host)
 
 
 @router.delete("/hosts/{name}/drain", summary="Have a runner host take calls again")
-async def resume_host(services: Wired, name: HostName, _: NoQuery) -> models.Host:
+async def resume_host(request: Request, services: Wired, name: HostName, _: NoQuery) -> models.Host:
     """Undoes the drain of a host."""
     with _refusals():
-        return models.Host.model_validate(await services.pools.drain_host(name, draining=False))
+        host = await services.pools.drain_host(name, draining=False)
+    await audit.record(request, "host resumed", host=host.name)
+    return models.Host.model_validate(host)
+
+
+def _tenant(pool: PoolStatus) -> str:
+    """UUID of the tenant whose pool this is; empty for those of nobody else than the admin."""
+    return "" if pool.name in (ADMIN, PREWARMED) else pool.name

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
-from gateway.control import models
+from gateway.control import audit, models
 from gateway.control.errors import Rejected
 from gateway.control.services import Services, Wired
 from gateway.runtime_settings import BadChange
@@ -22,13 +22,17 @@ async def see_settings(services: Wired, _: Annotated[models.NoQuery, Query()]) -
 
 @router.patch("/settings", summary="Change run-time settings")
 async def change_settings(
-    services: Wired, change: models.SettingsChange, _: Annotated[models.NoQuery, Query()]
+    request: Request, services: Wired, change: models.SettingsChange, _: Annotated[models.NoQuery, Query()]
 ) -> models.RuntimeSettings:
     """Changes the given settings, all or none, from the next call on; a change outlives a restart."""
+    given = change.model_dump(exclude_unset=True)
     try:
-        await services.runtime.change(change.model_dump(exclude_unset=True))
+        await services.runtime.change(given)
     except BadChange as error:
         raise Rejected(422, error.problem, field=error.field) from error
+    if given:
+        about = {name: "as .env says" if value is None else str(value) for name, value in given.items()}
+        await audit.record(request, "settings changed", **about)
     return _shown(services)
 
 

@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from calls.pools import PoolControl
 from catalogue.uploads import Uploads
 from catalogue.view import View
+from gateway.audit_trail import AuditTrail
 from gateway.control.guard import PRINCIPAL
 from gateway.control.keys import Principal
 from gateway.logs import CallLogs
@@ -71,6 +72,7 @@ class Services:
     runtime: RuntimeSettings
     token_keys: TokenKeys
     usage: UsageMeter
+    audit: AuditTrail
     variables: Variables
     variables_changed: Callable[[str], None]
     """Tells who runs code of this tenant in the same process."""

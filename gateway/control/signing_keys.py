@@ -48,7 +48,7 @@ async def register_signing_key(
         )
     if key is None:
         raise Rejected(404, f"There is no tenant {tenant.uuid} any more.", field="uuid")
-    audit.record(request, "signing key registered", tenant=tenant.uuid, id=key.id)
+    await audit.record(request, "signing key registered", tenant=tenant.uuid, id=key.id)
     return _shown(key)
 
 
@@ -65,7 +65,7 @@ async def remove_signing_key(
     """Uploads that are signed with it are refused, within a second; versions that were serve on."""
     if not await services.catalogue.uploads.signing_keys.remove(tenant.uuid, id):
         raise Rejected(404, f"There is no key {id} for signatures.", field="id")
-    audit.record(request, "signing key removed", tenant=tenant.uuid, id=id)
+    await audit.record(request, "signing key removed", tenant=tenant.uuid, id=id)
 
 
 def _shown(key: signing_keys.SigningKey) -> models.SigningKey:

@@ -51,7 +51,7 @@ async def register_tenant(
     except Conflict as error:
         raise _taken(given.name) from error
     services.catalogue.follow(uuid)
-    audit.record(request, "tenant registered", tenant=uuid, name=given.name, plan=given.plan)
+    await audit.record(request, "tenant registered", tenant=uuid, name=given.name, plan=given.plan)
     return _with_key(tenant, key)
 
 
@@ -89,9 +89,11 @@ async def change_tenant(
         raise _taken(given["name"]) from error
     if changed is None:
         raise _unknown(tenant.uuid)
-    audit.record(request, "tenant changed", tenant=tenant.uuid, **{name: str(value) for name, value in given.items()})
     if "status" in given:
         services.catalogue.follow(tenant.uuid)
+    if given:
+        about = {name: str(value) for name, value in given.items()}
+        await audit.record(request, "tenant changed", tenant=tenant.uuid, **about)
     return models.Tenant.model_validate(changed)
 
 
@@ -104,7 +106,7 @@ async def rotate_key(
     changed = await services.store.change_tenant(tenant.uuid, TenantChange(key=keys.digest(key)))
     if changed is None:
         raise _unknown(tenant.uuid)
-    audit.record(request, "tenant's key replaced", tenant=tenant.uuid)
+    await audit.record(request, "tenant key replaced", tenant=tenant.uuid)
     return _with_key(changed, key)
 
 
@@ -113,8 +115,8 @@ async def remove_tenant(request: Request, services: Wired, tenant: Named, _: Ann
     """Removes the tenant with its modules. Calls under way finish, its runners end, and its UUID is nobody's."""
     if not await services.store.remove_tenant(tenant.uuid):
         raise _unknown(tenant.uuid)
-    audit.record(request, "tenant removed", tenant=tenant.uuid, name=tenant.name)
     services.catalogue.follow(tenant.uuid)
+    await audit.record(request, "tenant removed", tenant=tenant.uuid, name=tenant.name)
 
 
 def _check_plan(services: Services, plan: str) -> None:

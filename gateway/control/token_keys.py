@@ -54,7 +54,7 @@ async def make_token_key(
         key, kept = await services.token_keys.make(owner)
     except Unsealable as error:
         raise _unreadable(error) from error
-    audit.record(request, "token key made", tenant=owner, id=key.id.hex())
+    await audit.record(request, "token key made", tenant=owner, id=key.id.hex())
     return models.NewTokenKey(id=key.id.hex(), created=kept.created, key=key.text())
 
 
@@ -75,7 +75,7 @@ async def retire_token_key(
         raise _unreadable(error) from error
     if not retired:
         raise Rejected(404, f"There is no key {id} for tokens.", field="id")
-    audit.record(request, "token key retired", tenant=owner, id=id)
+    await audit.record(request, "token key retired", tenant=owner, id=id)
 
 
 @router.delete(
@@ -84,7 +84,7 @@ async def retire_token_key(
 async def retire_token_keys(request: Request, services: Wired, owner: Owner, _: Annotated[NoQuery, Query()]) -> None:
     """Also those that cannot be read, because SECRETS_KEY is another one now. Takes the tenant's own key too."""
     await services.token_keys.forget(owner)
-    audit.record(request, "token keys retired", tenant=owner)
+    await audit.record(request, "token keys retired", tenant=owner)
 
 
 @router.post("/tenants/{uuid}/tokens", summary="Make a token", responses={409: {"description": "There is no key yet"}})

@@ -80,8 +80,10 @@ async def upload_module(
     wins over a file of the same name in a plugin folder. Takes the tenant's own key too."""
     data = await _body(request, _checked_media_type(request), services.settings)
     with refusals():
-        is_new = await services.catalogue.uploads.put(tenant.uuid, name, data, _signature(request))
-    audit.record(request, "module uploaded", tenant=tenant.uuid, module=name)
+        signature = _signature(request)
+        is_new = await services.catalogue.uploads.put(tenant.uuid, name, data, signature)
+    signed = {"signed_by": signature.key} if signature is not None else {}
+    await audit.record(request, "module uploaded", tenant=tenant.uuid, module=name, **signed)
     return Answer(uploaded(services, tenant.uuid, name).model_dump(), 201 if is_new else 200)
 
 
@@ -97,7 +99,7 @@ async def remove_module(
         removed = await services.catalogue.uploads.remove(tenant.uuid, name)
     if not removed:
         raise Rejected(404, f"There is no uploaded module {name[:63]}.", field="name")
-    audit.record(request, "module removed", tenant=tenant.uuid, module=name)
+    await audit.record(request, "module removed", tenant=tenant.uuid, module=name)
 
 
 def _checked_media_type(request: Request) -> str:

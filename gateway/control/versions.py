@@ -79,7 +79,7 @@ async def roll_back(
     one that does; no call fails meanwhile. Takes the tenant's own key too."""
     with refusals():
         await services.catalogue.uploads.activate(tenant.uuid, name, wanted.version)
-    audit.record(request, "module rolled back", tenant=tenant.uuid, module=name, version=str(wanted.version))
+    await audit.record(request, "module rolled back", tenant=tenant.uuid, module=name, version=str(wanted.version))
     return uploaded(services, tenant.uuid, name)
 
 

@@ -49,6 +49,7 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str = "TENANT"
     modules: str = "MODULES"
     """Versions of modules; what belongs to them stands in collections named `<modules>.<what>`."""
+    audit: str = "AUDIT"
 
 
 class Database:
@@ -89,6 +90,11 @@ class Database:
     def usage(self) -> AsyncCollection[Document]:
         """One document per tenant and day."""
         return self.database[f"{self._names.tenant}.usage"]
+
+    @property
+    def audit(self) -> AsyncCollection[Document]:
+        """One document per entry of the audit trail; never changed."""
+        return self.database[self._names.audit]
 
     @property
     def watched(self) -> dict[str, AsyncCollection[Document]]:
@@ -257,6 +263,8 @@ class Database:
             await kept.create_index(["removed"], expireAfterSeconds=REMOVED_SECS)
         await self.usage.create_index(["owner", "day"])
         await self.usage.create_index(["day"])
+        for field in ("tenant", "who"):
+            await self.audit.create_index([field, ("_id", DESCENDING)])
         for watched in self.watched.values():
             await watched.create_index([("changed", DESCENDING), ("revision", DESCENDING)])
         # These have all that a sweep asks for, so that it reads no bundle and no report.

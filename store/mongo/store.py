@@ -10,6 +10,7 @@ from typing import Any, Final
 from pymongo import ReturnDocument
 
 from store.contract import Conflict, Module, ModuleSet, Tenant, TenantChange
+from store.mongo.audit import MongoAudit
 from store.mongo.bundles import Bundles
 from store.mongo.cache import Cache
 from store.mongo.database import Database, Document, Names
@@ -52,6 +53,7 @@ class MongoStore:
         self._tenants = Tenants(self._database, self._watch)
         self.variables = MongoVariables(self._database, self._watch)
         self.usage = MongoUsage(self._database)
+        self.audit = MongoAudit(self._database)
         self._watching: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()
         self._known_sets: Cache[Held] = Cache(MODULES_KEPT_BYTES)

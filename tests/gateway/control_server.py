@@ -28,6 +28,7 @@ from calls.pools import (
 from catalogue.report import Endpoint, Parameter, Report
 from catalogue.uploads import Uploads
 from catalogue.view import ModuleView, Problem, Skipped, View
+from gateway.audit_trail import AuditTrail
 from gateway.control.app import create_control
 from gateway.control.services import Services
 from gateway.logs import CallLogs
@@ -262,6 +263,7 @@ async def serving(folder: Path) -> AsyncIterator[Plane]:
         runtime=runtime,
         token_keys=TokenKeys(ADMIN, Sealer(SECRETS_KEY), store),
         usage=UsageMeter(store, 90),
+        audit=AuditTrail(store.audit, keep_days=90, keep_entries=100),
         variables=Variables(store.variables, Sealer(SECRETS_KEY)),
         variables_changed=lambda _: None,
         ready=lambda: plane.missing,

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import uvicorn
 
+from gateway.audit_trail import AuditTrail
 from gateway.control.app import create_control
 from gateway.control.services import Services
 from gateway.logs import CallLogs
@@ -70,6 +71,7 @@ async def serving(folder: Path, importer: subprocess.Popen[bytes]) -> AsyncItera
         runtime=runtime,
         token_keys=TokenKeys(ADMIN, Sealer(SECRETS_KEY), installation.store),
         usage=UsageMeter(installation.store, 90),
+        audit=AuditTrail(installation.store.audit, keep_days=90, keep_entries=100),
         variables=Variables(installation.store.variables, Sealer(SECRETS_KEY)),
         variables_changed=lambda _: None,
         ready=lambda: None,

@@ -25,6 +25,7 @@ ROUTES = [
     ("GET", "/api/settings"),
     ("PATCH", "/api/settings"),
     ("GET", "/api/logs"),
+    ("GET", "/api/audit"),
 ]
 PUBLIC = ["/", "/docs", "/openapi.json", "/healthz", "/readyz", "/metrics", "/assets/page.css"]
 

@@ -44,6 +44,7 @@ OPERATIONS = {
     "/api/hosts/{name}/drain": {"post", "delete"},
     "/api/settings": {"get", "patch"},
     "/api/logs": {"get"},
+    "/api/audit": {"get"},
     "/healthz": {"get"},
     "/readyz": {"get"},
     "/metrics": {"get"},

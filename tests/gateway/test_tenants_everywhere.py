@@ -129,6 +129,15 @@ def test_a_tenant_counts_at_every_gateway(gateways: list[Gateway]) -> None:
     assert there.api("DELETE", path).status_code == 204
     until(lambda: here.call(uuid) == (404, f"tenant {uuid} is unknown"))
     until(lambda: here.api("GET", path, again).status_code == 401)
+    trails = [gateway.api("GET", "/audit", params={"tenant": uuid}).json()["entries"] for gateway in gateways]
+    assert trails[0] == trails[1]
+    assert [one["what"] for one in reversed(trails[0])] == [
+        "tenant registered",
+        "tenant changed",
+        "tenant changed",
+        "tenant key replaced",
+        "tenant removed",
+    ]
 
 
 def test_while_the_database_is_away_known_tenants_are_served_and_nothing_changes(

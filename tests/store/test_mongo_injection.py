@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pymongo import monitoring
 
+from store.audit import Entry, new_id
 from store.contract import Conflict, Module, Status, Tenant, TenantChange
 from store.mongo.store import MongoStore
 from tests.store.mongo_stores import Stores
@@ -90,6 +91,12 @@ async def everything(store: MongoStore, text: str) -> None:
     assert await store.setting(text) == text
     assert await store.settings() == {text: text}
     await store.put_setting(text, None)
+    entry = Entry(id=new_id(1.0), who=text, what=text, address=text, tenant=f"t{text}", about=((text, text),))
+    await store.audit.add([entry])
+    assert await store.audit.find(f"t{text}", text, f"g{text}", 9) == [entry]
+    assert await store.audit.find(f"t{text}?", text, f"g{text}", 9) == []
+    await store.audit.trim(f"{text}?", 0)
+    await store.audit.trim(text, 1)
     assert (await store.change_modules(text, [], [text])).modules == ()
 
 
@@ -130,6 +137,18 @@ def calls(store: MongoStore, value: Any, digest: str) -> dict[str, Callable[[], 
         "setting": lambda: store.setting(value),
         "put_setting name": lambda: store.put_setting(value, "v"),
     }
+    found |= {
+        "audit find tenant": lambda: store.audit.find(value, "", "", 1),
+        "audit find what": lambda: store.audit.find("", value, "", 1),
+        "audit find before": lambda: store.audit.find("", "", value, 1),
+        "audit trim": lambda: store.audit.trim(value, 1),
+    }
+    for field in ("id", "who", "what", "address", "tenant"):
+        entry: dict[str, Any] = {"id": new_id(1.0), "who": "w", "what": "w", "address": "a", "tenant": "t"}
+        entry[field] = value
+        found[f"audit add {field}"] = lambda entry=entry: store.audit.add([Entry(**entry)])  # type: ignore[misc]
+    odd = Entry(id=new_id(1.0), who="w", what="w", address="a", about=(("name", value),))
+    found["audit add about"] = lambda: store.audit.add([odd])
     if value is not None:
         found["put_setting value"] = lambda: store.put_setting("n", value)
         found["module alias"] = lambda: store.change_modules("o", [module(alias=value)], [])

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from settings import ROOT
+from store.audit import Entry, new_id
 from store.contract import Conflict, Status, StoreUnavailable, Tenant, TenantChange, Version
 from store.sqlite import SqliteStore
 from store.sqlite_file import VERSION
@@ -234,6 +235,9 @@ async def test_a_file_of_the_second_schema_is_taken_up_with_all_it_has(folder: P
     new = module("new", digest, owner=TENANT, version=1, versions=(Version(1, digest, 1.5),))
     assert new in (await store.change_modules(TENANT, [new], [])).modules
     assert (await store.variables.put(TENANT, "sealed", 0)).sealed == "sealed"
+    entry = Entry(id=new_id(1.5), who="admin", what="tenant changed", address="::1")
+    await store.audit.add([entry])
+    assert await store.audit.find("", "", "", 9) == [entry]
     assert await store.tenant(TENANT) == msgspec.structs.replace(ada, token_keys="sealed")
     await store.close()
 

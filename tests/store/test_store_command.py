@@ -12,13 +12,15 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.app import app
+from store.audit import Entry, new_id
 from store.contract import Status, Store, Tenant, TenantChange
 from store.sqlite import SqliteStore
 from tests.store.mongo_server import MongoServer
 from tests.store.mongo_stores import database_of, mongo_store
 from tests.store.test_contract import ADMIN, TENANT, kept
 
-_TOLD = "1 tenants, 1 modules in 1 bundles and 1 run-time settings."
+ENTRY = Entry(id=new_id(1.5), who="admin", what="tenant registered", address="::1", tenant=TENANT)
+_TOLD = "1 tenants, 1 modules in 1 bundles, 1 run-time settings and 1 entries of the audit trail."
 
 
 class Operator:
@@ -55,6 +57,7 @@ async def fill(store: Store) -> None:
     """Something to export."""
     await store.add_tenant(Tenant(uuid=TENANT))
     await store.put_setting("limit", "1")
+    await store.audit.add([ENTRY])
     await store.change_modules(TENANT, [await kept(store, "a", owner=TENANT)], [])
 
 
@@ -79,13 +82,14 @@ def test_from_the_embedded_store_to_mongodb_and_back(operator: Operator, mongo: 
 
     using(mongo_store(operator.folder), check_and_change)
     code, output = operator.run("export", "second", "--json")
-    assert (code, json.loads(output)) == (0, {"tenants": 1, "settings": 1, "modules": 1, "bundles": 1})
+    assert (code, json.loads(output)) == (0, {"tenants": 1, "settings": 1, "modules": 1, "bundles": 1, "entries": 1})
 
     operator.use(MONGO_URI="")
     assert operator.run("import", "second") == (0, f"Imported {_TOLD}")
 
     async def check(store: Store) -> None:
         assert await store.tenants() == [Tenant(uuid=TENANT, status=Status.DISABLED)]
+        assert await store.audit.find("", "", "", 9) == [ENTRY]
 
     using(SqliteStore(embedded), check)
 

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from calls import bundle as bundles
+from store.audit import Entry, new_id
 from store.contract import Module, Status, Store, Tenant, Version
 from store.transfer import (
     FORMAT,
@@ -64,6 +65,13 @@ async def fill(store: Store) -> None:
     )
     await store.add_tenant(Tenant(uuid=ADMIN, status=Status.DISABLED))
     await store.variables.put(TENANT, "sealed", 0)
+    await store.audit.add(
+        [
+            Entry(id=new_id(number), who=text, what=text, address=text, tenant=TENANT, about=((text, text), ("n", "1")))
+            for number in range(30)
+            for text in HOSTILE
+        ]
+    )
     for text in HOSTILE:
         await store.put_setting(text, text)
     same = await kept(store, "same")
@@ -85,7 +93,7 @@ async def content(store: Store) -> list[object]:
     digests = sorted({digest for modules in sets.values() for module in modules for digest in module.digests})
     held = [await store.bundle(digest) for digest in digests]
     sealed = {owner: (await store.variables.get(owner)).sealed for owner in await store.variables.owners()}
-    return [await store.tenants(), sealed, await store.settings(), sets, held]
+    return [await store.tenants(), sealed, await store.settings(), await store.audit.find("", "", "", 999), sets, held]
 
 
 async def exported(store: Store) -> io.BytesIO:
@@ -101,7 +109,9 @@ async def test_a_store_moves_to_the_other_kind_whole(make: Make, source: str, ta
     first, second = await make(source), await make(target)
     await fill(first)
     file = io.BytesIO()
-    expected = Copied(tenants=2, settings=len(HOSTILE), modules=122 + len(HOSTILE) - 1, bundles=3)
+    expected = Copied(
+        tenants=2, settings=len(HOSTILE), modules=122 + len(HOSTILE) - 1, bundles=3, entries=30 * len(HOSTILE)
+    )
     assert await export_store(first, file) == expected
     file.seek(0)
     assert await import_store(second, file) == expected
@@ -113,6 +123,9 @@ async def test_an_import_can_be_repeated_and_leaves_what_it_does_not_name(make: 
     first, second = await make("sqlite"), await make(kind)
     await first.add_tenant(Tenant(uuid=TENANT, status=Status.DISABLED))
     await first.put_setting("limit", "1")
+    mine, theirs = (Entry(id=new_id(at), who="admin", what="tenant changed", address="::1") for at in (2.0, 1.0))
+    await first.audit.add([mine])
+    await second.audit.add([theirs, msgspec.structs.replace(mine, what="another")])
     await first.change_modules(TENANT, [await kept(first, "a", owner=TENANT)], [])
     await second.add_tenant(Tenant(uuid=TENANT))
     await second.put_setting("other", "1")
@@ -122,6 +135,7 @@ async def test_an_import_can_be_repeated_and_leaves_what_it_does_not_name(make: 
         await import_store(second, await exported(first))
     assert await second.tenant(TENANT) == Tenant(uuid=TENANT, status=Status.DISABLED)
     assert await second.settings() == {"limit": "1", "other": "1"}
+    assert [entry.what for entry in await second.audit.find("", "", "", 9)] == ["another", "tenant changed"]
     found = {one.name: one for one in (await second.modules(TENANT)).modules}
     assert found.keys() == {"a", "b"}
     assert found["a"] == (await first.modules(TENANT)).modules[0]
@@ -153,7 +167,7 @@ async def test_a_name_that_another_tenant_has_is_told(make: Make) -> None:
 async def test_an_empty_store_gives_an_empty_one(make: Make) -> None:
     second = await make("sqlite")
     assert await import_store(second, await exported(await make("sqlite"))) == Copied()
-    assert await content(second) == [[], {}, {}, {}, []]
+    assert await content(second) == [[], {}, {}, [], {}, []]
 
 
 async def test_what_follows_in_the_same_stream_is_not_read_before_the_start(make: Make) -> None:
@@ -195,13 +209,14 @@ async def test_a_file_that_is_no_export_changes_nothing(make: Make, data: bytes,
     store = await make("sqlite")
     with pytest.raises(BadFile, match=told):
         await import_store(store, io.BytesIO(data))
-    assert await content(store) == [[], {}, {}, {}, []]
+    assert await content(store) == [[], {}, {}, [], {}, []]
 
 
 async def test_damage_anywhere_is_found_before_anything_is_stored(make: Make) -> None:
     first, second = await make("sqlite"), await make("sqlite")
     await first.add_tenant(Tenant(uuid=TENANT))
     await first.put_setting("limit", "1")
+    await first.audit.add([Entry(id=new_id(1.0), who="admin", what="tenant changed", address="::1")])
     await first.change_modules(ADMIN, [await kept(first, "a")], [])
     good = (await exported(first)).getvalue()
     for place in range(len(good)):
@@ -210,4 +225,4 @@ async def test_damage_anywhere_is_found_before_anything_is_stored(make: Make) ->
         for data in (bytes(bad), good[:place], good + b"\0"):
             with pytest.raises(BadFile):
                 await import_store(second, io.BytesIO(data))
-    assert await content(second) == [[], {}, {}, {}, []]
+    assert await content(second) == [[], {}, {}, [], {}, []]
