@@ -19,7 +19,7 @@ FLUSH_SECS: Final = 10.0
 MAX_COUNTED: Final = 20_000
 """Tenants and days that are counted at once; while the store is away for long, further ones are not."""
 
-_DAY_SECS: Final = 86400
+_DAY: Final = 86400
 _EPOCH: Final = date(1970, 1, 1)
 
 
@@ -114,7 +114,7 @@ class UsageMeter:
 
 def _day(now: float, before: int = 0) -> str:
     """The day at this Unix time, or so many before it, in UTC."""
-    return _named(int(now // _DAY_SECS) - before)
+    return _named(int(now // _DAY) - before)
 
 
 @lru_cache(maxsize=16)
