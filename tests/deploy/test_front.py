@@ -23,7 +23,7 @@ from deploy.process import Broken
 from gateway.journal import Journal
 from plans import Plan
 from store.sqlite import SqliteStore
-from tests.gateway.control_server import TwoPools, settings
+from tests.gateway.control_server import AUTHORIZED, TwoPools, settings
 from tokens.memory import MemoryLedger
 
 SECRET = "a-secret-of-the-tests"
@@ -107,6 +107,21 @@ async def test_metrics_are_not_for_those_who_come_through_the_proxy(front: Front
             assert answer.status_code == 404
             assert "plugbay_" not in answer.text
         assert (await client.get(f"{url}/readyz", headers={"X-Plugbay-Proxy": SECRET})).status_code == 200
+
+
+async def test_the_audit_trail_has_the_address_that_the_proxy_names(front: Front) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    async def finish(_: asyncio.Task[None]) -> None:
+        pass
+
+    async with front.listening(listener, finish), httpx.AsyncClient(trust_env=False, headers=AUTHORIZED) as client:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
+        claimed = {"X-Forwarded-For": "203.0.113.7"}
+        for headers in (claimed, claimed | {"X-Plugbay-Proxy": SECRET}):
+            await client.patch(f"{url}/settings", json={"NUM_URL_PARMS": 2}, headers=headers)
+        shown = (await client.get(f"{url}/audit")).json()["entries"]
+        assert [one["address"] for one in shown] == ["203.0.113.7", "127.0.0.1"]
 
 
 async def test_an_end_that_was_asked_for_is_none(front: Front) -> None:
