@@ -10,7 +10,7 @@ from typing import Final
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 RESERVED: Final = sys.stdlib_module_names | {
-    *("expose", "vyperlogix", "calls", "runner", "msgspec"),
+    *("expose", "vyperlogix", "calls", "runner", "msgspec", "pyotp"),
     *("conftest", "site", "sitecustomize", "usercustomize", "test"),
 }
 """Names that would stand in the way of what a worker itself imports, or that Python and its tools import unasked."""

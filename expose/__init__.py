@@ -9,7 +9,7 @@
 Decorated functions stay plain functions: a test calls them directly, no server needed. Besides JSON
 values a function may return `bytes` or `expose.Response`, and may raise `expose.HTTPError`; an
 `assert` that fails answers 403. Uploaded files arrive as `expose.File`. `expose.command` runs a
-program in another language.
+program in another language. `expose.totp` checks the code of an authenticator app.
 """
 
 from __future__ import annotations
@@ -18,5 +18,16 @@ from expose.answers import HTTPError, Response
 from expose.commands import CommandFailed, command
 from expose.endpoints import EndpointSpec, endpoint
 from expose.files import File
+from expose.one_time import totp, totp_step
 
-__all__ = ["CommandFailed", "EndpointSpec", "File", "HTTPError", "Response", "command", "endpoint"]
+__all__ = [
+    "CommandFailed",
+    "EndpointSpec",
+    "File",
+    "HTTPError",
+    "Response",
+    "command",
+    "endpoint",
+    "totp",
+    "totp_step",
+]

@@ -9,10 +9,10 @@ ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 FROM ${PYTHON_IMAGE} AS pip
 COPY images/packages.sh images/wheels /from/
 
-# One requirement of the lock with its hashes: the lines from its name to the first that is not continued.
+# Two requirements of the lock with their hashes: the lines from each name to the first that is not continued.
 FROM pip AS site
 COPY requirements.lock /from/
-RUN sed -n '/^msgspec==/,/[^\\]$/p' /from/requirements.lock >/from/site.txt \
+RUN sed -n '/^\(msgspec\|pyotp\)==/,/[^\\]$/p' /from/requirements.lock >/from/site.txt \
     && sh /from/packages.sh --target /site --no-deps --require-hashes -r /from/site.txt
 
 FROM pip AS packages

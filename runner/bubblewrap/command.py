@@ -12,9 +12,10 @@ import msgspec
 
 from runner import sockets
 from runner.launcher import RunnerSpec
+from runner.worker import late
 
 INSIDE: Final = "/opt/plugbay"
-"""Where it finds `calls`, `expose`, `runner.worker`, `vyperlogix` and, below `site`, msgspec."""
+"""Where it finds `calls`, `expose`, `runner.worker`, `vyperlogix` and, below `site`, what they import."""
 SETPRIV: Final = "/usr/bin/setpriv"
 """What changes a runner's user; the sandbox has it where this machine has."""
 _PYTHON: Final = "/opt/python"
@@ -22,6 +23,7 @@ _PYTHON: Final = "/opt/python"
 
 _CODE: Final = Path(__file__).resolve().parents[2]
 _SITE: Final = Path(msgspec.__file__).resolve().parent.parent
+_IMPORTED: Final = ("msgspec", *sorted(late.PACKAGES))
 FILTERS: Final = _CODE / "images" / "seccomp"
 _MASKED: Final = (
     "kcore",
@@ -84,7 +86,8 @@ def _files(spec: RunnerSpec, tmp: Path) -> list[str]:
     words += ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
     for name in ("calls", "expose", "vyperlogix", "runner/__init__.py", "runner/worker"):
         words += ["--ro-bind", str(_CODE / name), f"{INSIDE}/{name}"]
-    words += ["--ro-bind", str(_SITE / "msgspec"), f"{INSIDE}/site/msgspec"]
+    for name in _IMPORTED:
+        words += ["--ro-bind", str(_SITE / name), f"{INSIDE}/site/{name}"]
     words += ["--proc", "/proc", "--dev", "/dev"]
     for name in _MASKED:
         if Path("/proc", name).exists():

@@ -19,7 +19,7 @@ LABEL_TRUST: Final = "plugbay.trust"
 _ROOT: Final = "/opt/plugbay"
 """Where the image has `calls`, `expose`, `runner.worker` and `vyperlogix`; see images/runner.Dockerfile."""
 _SITE: Final = "/opt/plugbay/site"
-"""Where the image has msgspec."""
+"""Where the image has what they import."""
 PYTHON: Final = ("python3", "-I", "-S")
 
 MIB: Final = 1024 * 1024

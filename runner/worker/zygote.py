@@ -4,8 +4,8 @@ Run as a script by a launcher, isolated (`python -I -S`):
 
     zygote.py ROOT SITE SOCKET MAX_LOG MAX_MEMORY      the nonce's 16 bytes on standard input
 
-ROOT holds `calls`, `expose` and `runner`; SITE holds msgspec. Both leave the import path before the
-first fork. Everything read from the control connection is a record of fixed size.
+ROOT holds `calls`, `expose` and `runner`; SITE holds msgspec and what `late` names. Both leave the import path before
+the first fork. Everything read from the control connection is a record of fixed size.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ import vyperlogix.decorators
 from calls import frames
 from calls.frames import CONTROL, Order
 from runner.worker import kernel, preloaded
+from runner.worker.late import Late
 from runner.worker.output import Output, Recorder
 from runner.worker.worker import Worker
 
@@ -264,6 +265,7 @@ def _main() -> None:
         os.dup2(nothing, 2)
     os.close(nothing)
     sys.path[:] = [entry for entry in sys.path if entry not in (root, site)]
+    sys.meta_path.insert(0, Late(site))
     warnings.filterwarnings("ignore", message=".*multi-threaded.*fork")
     kernel.die_with_parent()
     os.chdir(tempfile.gettempdir())

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 import httpx
+import pyotp
 import pytest
 
 from tests import needs
@@ -24,10 +25,12 @@ class Example:
     url: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     body: str = ""
+    secret: str = ""
+    """Of the app whose code the request asks for."""
 
 
 def parse(text: str) -> list[Example]:
-    """The requests of a REST Client file, its variables replaced; `{{host}}` is left."""
+    """The requests of a REST Client file, its variables replaced; `{{host}}` and what is asked for are left."""
     variables = dict(re.findall(r"^@(\w+) *= *(\S+)$", text, re.M))
     variables.pop("host")
     for _ in variables:
@@ -46,6 +49,8 @@ def parse(text: str) -> list[Example]:
                     example.status = int(match[2])
                 else:
                     (example.parts if match[1] == "expect-body" else example.needs).append(match[2])
+            elif match := re.match(r"# @prompt code .* secret (\S+)$", line):
+                example.secret = match[1]
             elif match := re.match(r"([A-Z]+) (\S+)$", line):
                 example.method, example.url = match.groups()
                 break
@@ -81,6 +86,8 @@ def test_an_example_is_answered_as_it_says(samples: Embedded, example: Example) 
     body = (
         example.body.replace("\n", "\r\n") if "multipart" in example.headers.get("Content-Type", "") else example.body
     )
+    if example.secret:
+        body = body.replace("{{code}}", pyotp.TOTP(example.secret).now())
     answer = httpx.request(
         example.method, example.url.replace("{{host}}", samples.url), headers=example.headers, content=body, timeout=30
     )

@@ -63,6 +63,14 @@ def filled():
 
 
 @expose.endpoint(method="GET")
+def second_factor(code: str):
+    assert expose.totp("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", code, now=59), "that is not it"
+    import pyotp
+
+    return pyotp.__file__
+
+
+@expose.endpoint(method="GET")
 def run():
     program = Path("/tmp/program")
     program.write_bytes(Path("/usr/bin/true").read_bytes())
@@ -157,6 +165,12 @@ def test_nothing_of_the_platform_can_be_read(platform: Embedded, tenant: str) ->
 @pytest.mark.parametrize("number", [2, 10, 16, 17, 38, 40])
 def test_only_unix_sockets_can_be_made(platform: Embedded, tenant: str, number: int) -> None:
     assert value(platform, tenant, "family", number=number) == 97
+
+
+def test_a_one_time_code_is_asserted(platform: Embedded, tenant: str) -> None:
+    answer = call(platform, tenant, "second_factor", code="123456")
+    assert (answer.status_code, answer.json()) == (403, {"status": "that is not it"})
+    assert value(platform, tenant, "second_factor", code="287082") == "/opt/plugbay/site/pyotp/__init__.py"
 
 
 def test_its_folder_holds_so_many_files_and_runs_none(platform: Embedded, tenant: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pyotp
 import pytest
 
 import expose
@@ -84,6 +85,13 @@ def test_guarded(sample: Sample) -> None:
     assert guarded.treasure("open sesame") == "gold"
     with pytest.raises(AssertionError, match="that is not the passphrase"):
         guarded.treasure("öffne dich")
+
+
+def test_second_factor(sample: Sample) -> None:
+    second_factor = sample("second_factor")
+    assert second_factor.vault(pyotp.TOTP(second_factor.SECRET).now()) == "diamonds"
+    with pytest.raises(AssertionError, match="that is not the code"):
+        second_factor.vault("12345")
 
 
 def test_uploads(sample: Sample) -> None:

@@ -78,6 +78,10 @@ async def test_what_most_functions_do_without_is_not_in_memory(neighbours: Neigh
     assert await neighbours.value("hostile", "openssl", owner=GOOD) == []
 
 
+async def test_a_one_time_code_is_known_by_what_is_imported_for_it(neighbours: Neighbours) -> None:
+    assert await neighbours.attack("second_factor") == [True, False, "/opt/plugbay/site/pyotp/__init__.py"]
+
+
 async def test_what_is_imported_from_one_file_is_as_any_other_module(neighbours: Neighbours) -> None:
     assert await neighbours.attack("preloaded") == {
         "loader": "runner.worker.preloaded._Loader",

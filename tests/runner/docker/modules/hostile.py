@@ -285,6 +285,14 @@ def openssl() -> list[str]:
 
 
 @expose.endpoint(method="GET")
+def second_factor() -> list[Any]:
+    """The vector of RFC 4226 for the first step, another code, and where the SDK has its package from."""
+    secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+    known = [expose.totp(secret, code, now=59) for code in ("287082", "287083")]
+    return [*known, sys.modules["pyotp"].__file__]
+
+
+@expose.endpoint(method="GET")
 def preloaded() -> dict[str, Any]:
     """What is imported from the image's one file is as any other module."""
     import importlib
