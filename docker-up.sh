@@ -18,6 +18,7 @@ make_secrets() {
     done
     [[ ,$(setting COMPOSE_PROFILES ""), != *,notes,* || -n $(setting NOTES_MONGO_PASSWORD "") ]] ||
         missing+=(NOTES_MONGO_PASSWORD)
+    [[ -z $(setting OIDC_ISSUER "") || -n $(setting OIDC_COOKIE_SECRET "") ]] || missing+=(OIDC_COOKIE_SECRET)
     ((${#missing[@]})) || return 0
     (umask 077 && with_secrets "${missing[@]}" >.env.local.new && mv .env.local.new .env.local) ||
         fail ".env.local cannot be written in $ROOT"
@@ -82,7 +83,7 @@ is_crashing() {
 # The last words of what does not run.
 last_words() {
     local service container
-    for service in mongo redis database folder host gateway nginx; do
+    for service in mongo redis database folder host gateway oauth2-proxy nginx; do
         for container in $(containers "$service"); do
             [[ $(docker inspect --format '{{.State.Status}} {{.State.ExitCode}}' "$container") =~ ^(running|exited|created)\ 0$ ]] ||
                 docker logs --tail 3 "$container" 2>&1 | sed "s/^/  $service: /" >&2

@@ -22,10 +22,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 ROOT = Path(__file__).resolve().parent
 
 _SLUG = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
-_SECRET = {"ADMIN_KEY", "PROXY_SECRET", "MONGO_URI", "REDIS_URL", "SECRETS_KEY", "SECRETS_KEY_OLD"}
+_SECRET = {
+    "ADMIN_KEY",
+    "PROXY_SECRET",
+    "MONGO_URI",
+    "REDIS_URL",
+    "SECRETS_KEY",
+    "SECRETS_KEY_OLD",
+    "OIDC_CLIENT_SECRET",
+}
 """Settings that are not shown when they are wrong."""
 _NUMBERED = re.compile(r"URL_PARM([1-9][0-9]*)")
-STACK_SECRETS = r"(MONGO|MONGO_ROOT|NOTES_MONGO|REDIS_GATEWAY|REDIS_HOST)_PASSWORD"
+STACK_SECRETS = r"(MONGO|MONGO_ROOT|NOTES_MONGO|REDIS_GATEWAY|REDIS_HOST)_PASSWORD|OIDC_COOKIE_SECRET"
 """Pattern of the names of what ./docker-up.sh makes for the stack's services."""
 _OTHER_NAMES = re.compile(rf"URL_PARM\d+|{STACK_SECRETS}|(COMPOSE|DOCKER)_\w+")
 """What else stands in `.env` and `.env.local`; Compose and Docker read those that begin with their names."""
@@ -118,6 +126,36 @@ class Settings(BaseModel):
         default="none", description="Which calls take a token: `none`, those of `tenants`, or `all`"
     )
     TOKEN_SECS: int = Field(default=30, ge=5, le=300, description="Seconds that a token is good for")
+
+    REQUIRE_SIGN_IN: Literal["none", "tenants", "all"] = Field(
+        default="none",
+        description="Which calls take somebody who is signed in: `none`, those of `tenants`, or `all`",
+    )
+    OIDC_ISSUER: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s\"'$\\]+)?$",
+        description="Address of the OpenID provider by which people sign in to the stack; empty: nobody does",
+    )
+    OIDC_CLIENT_ID: str = Field(default="", description="What the provider knows this installation as")
+    OIDC_CLIENT_SECRET: str = Field(
+        default="", repr=False, description="What this installation proves itself with to the provider"
+    )
+    OIDC_SCOPE: str = Field(
+        default="openid email profile",
+        description="What the provider is asked for; some tell groups only where `groups` is among it",
+    )
+    OIDC_EMAIL_DOMAINS: str = Field(
+        default="*", min_length=1, description="Domains whose e-mail addresses may sign in, `,` between them; `*`: all"
+    )
+    OIDC_GROUPS: str = Field(
+        default="", description="Groups of the provider that may sign in, `,` between them; empty: everybody"
+    )
+    SIGN_IN_HOURS: int = Field(default=8, ge=1, le=720, description="Hours after which somebody has to sign in anew")
+    PUBLIC_URL: str = Field(
+        default="",
+        pattern=r"^(https?://[A-Za-z0-9.:\[\]-]+)?$",
+        description="Address under which people reach the stack, to come back to from the provider",
+    )
 
     USAGE_DAYS: int = Field(
         default=92, ge=1, le=366, description="Days for which it is kept what tenants used, today included"
@@ -281,6 +319,12 @@ class Settings(BaseModel):
     )
     MONGO_IMAGE: str = Field(default="mongo:7.0", min_length=1, description="The stack's MongoDB, 6.0 or newer")
 
+    OAUTH2_PROXY_IMAGE: str = Field(
+        default="quay.io/oauth2-proxy/oauth2-proxy:v7.15.3",
+        min_length=1,
+        description="The stack's sign-in service, 7.15.2 or newer",
+    )
+
     @field_validator("PLUGINS", mode="before")
     @classmethod
     def _split_folders(cls, value: object) -> object:
@@ -309,6 +353,8 @@ class Settings(BaseModel):
             raise ValueError("WARM_WORKERS is larger than RUNNER_WORKERS")
         if self.ADMIN_RUNNERS > self.MAX_RUNNERS:
             raise ValueError("ADMIN_RUNNERS is larger than MAX_RUNNERS")
+        if self.REQUIRE_SIGN_IN != "none" and not self.PROXY_SECRET:
+            raise ValueError("REQUIRE_SIGN_IN takes a proxy that says who is signed in: set its PROXY_SECRET")
         return self
 
 

@@ -16,6 +16,8 @@ from urllib.request import Request, urlopen
 PAUSE_SECS: Final = 0.25
 ANSWER_SECS: Final = 15
 _DIRECTORY: Final = "/rest/services/__dir__/"
+_TAKES: Final = ("Token", "Bearer")
+"""What is asked of who has no token, or is not signed in."""
 
 
 def main(url: str, seconds: str) -> int:
@@ -38,7 +40,7 @@ def _try(url: str) -> str | None:
         path = _example(_get(url, _DIRECTORY))
         _get(url, path)
     except HTTPError as error:
-        if error.code == 401 and error.headers.get("www-authenticate") == "Token":  # it serves those who have one
+        if error.code == 401 and error.headers.get("www-authenticate") in _TAKES:  # it serves those who have one
             print(_DIRECTORY)
             return None
         return f"{error.code} {_status(error.read())}".strip()

@@ -13,11 +13,12 @@ from typing import Any, Final, Protocol
 from calls.broker import Broker, Refused, ask
 from calls.call import Call, Kind, Outcome, Reply, new_call_id
 from catalogue.index import Ambiguous, Broken, NotFound, Target, View, allowed, directory, resolve
-from gateway import answers
+from gateway import answers, sign_in
 from gateway.answers import Answer
 from gateway.bad_request import BadRequest
 from gateway.credentials import Credentials
 from gateway.http.exchange import WHOLE
+from gateway.identity import SignIn
 from gateway.journal import Journal
 from gateway.limits import OverPlan, PlanLimits
 from gateway.logs import CallLogs
@@ -33,7 +34,7 @@ from store.usage import Usage
 
 _DIRECTORY: Final = frozenset({"__dir__", "__directory__"})
 _NO_STORE: Final = ((b"cache-control", b"no-store"),)
-"""Who stores an answer would give it to requests without a token."""
+"""Who stores an answer would give it to requests without a token, or to somebody else."""
 _READ: Final = ("GET", "HEAD")
 """Methods that the directory takes."""
 
@@ -92,6 +93,7 @@ class DataPlane:
         self._package_problem = package_problem
         self._limits = limits
         self._usage = usage
+        self._require_sign_in = settings.REQUIRE_SIGN_IN
         self._max_secs = settings.MAX_FUNCTION_SECS
         self._queue_secs = settings.MAX_QUEUE_SECS
         self._max_body = settings.MAX_BODY_BYTES
@@ -133,14 +135,16 @@ class DataPlane:
         method: str = scope["method"]
         if method == "OPTIONS":  # without a token: browsers ask before they send one
             return answers.options(_READ if _is_directory(segments) else allowed(view, segments))
-        required = self._runtime.require_tokens
-        if required != "none" and (tenant is not None or required == "all"):
-            if refusal := await self._credentials.refusal(scope, owner, tenant):
-                return refusal
-            answer = await self._served(scope, receive, call, addressed, tenant, view, segments)
+        known = SignIn.of(scope)
+        if _takes(self._require_sign_in, tenant) and (refusal := sign_in.refusal(scope, known)):
+            return refusal
+        takes_token = _takes(self._runtime.require_tokens, tenant)
+        if takes_token and (refusal := await self._credentials.refusal(scope, owner, tenant)):
+            return refusal
+        answer = await self._served(scope, receive, call, addressed, tenant, view, segments)
+        if takes_token or known.identity is not None:
             answer.headers += _NO_STORE
-            return answer
-        return await self._served(scope, receive, call, addressed, tenant, view, segments)
+        return answer
 
     async def _served(
         self,
@@ -284,17 +288,24 @@ class DataPlane:
             )
 
 
+def _takes(required: str, tenant: Tenant | None) -> bool:
+    """Whether calls of this owner, None the admin, take what is required of `none`, `tenants` or `all`."""
+    return required == "all" or (required == "tenants" and tenant is not None)
+
+
 def _is_directory(segments: list[str]) -> bool:
     return bool(segments) and len(segments) <= 2 and segments[-1] in _DIRECTORY
 
 
 def _facts(scope: Any, headers: list[tuple[bytes, bytes]], call: str) -> RequestFacts:
     client = scope["client"]
+    known = SignIn.of(scope)
     return RequestFacts(
         method=scope["method"],
         path=scope["raw_path"].decode("latin-1"),
         query=scope["query_string"].decode("latin-1"),
-        headers=headers,
+        headers=known.shown(headers),
         client=client[0] if client else "",
         call=call,
+        identity=known.identity,
     )

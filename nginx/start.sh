@@ -1,13 +1,20 @@
 #!/bin/sh
-# nginx with nginx.conf, whose @NAMES@ are filled in from the environment; it reads the file anew when the
-# gateways' addresses have changed, so that any number of them come and go behind it.
+# nginx with nginx.conf, whose @NAMES@ are filled in from the environment; it reads the file anew when the addresses
+# of gateways or of the sign-in service have changed, so that any number of them come and go behind it.
 set -eu
 umask 077  # PROXY_SECRET stands in the file
 
 CONF=/tmp/nginx.conf
 GONE_SECS=10
 
-addresses() { getent ahostsv4 gateway 2>/dev/null | cut -d ' ' -f 1 | sort -u; }
+services=gateway
+if [ -n "${OIDC_ISSUER:-}" ]; then
+    services='gateway oauth2-proxy'
+    sign_in='include /etc/plugbay/sign_in.conf;'
+fi
+
+# Lines with a service and one of its addresses.
+addresses() { for service in $services; do getent ahostsv4 $service 2>/dev/null | sed "s/ .*//; s/^/$service /" | sort -u; done; }
 
 listen='8080'
 if [ -s /run/tls/cert.pem ]; then
@@ -25,9 +32,10 @@ answer_secs=$(awk "BEGIN { secs = int(${MAX_FUNCTION_SECS:-30} + ${MAX_QUEUE_SEC
 
 # One server line per gateway. One that takes no connections is left alone for a second, and no longer: it may be back.
 write() {
-    servers=
-    for address in $1; do servers="$servers server $address:8080 max_fails=3 fail_timeout=1s;"; done
+    servers=$(printf '%s' "$1" | sed -n 's/^gateway \(.*\)/server \1:8080 max_fails=3 fail_timeout=1s;/p' | tr '\n' ' ')
+    signer=$(printf '%s' "$1" | sed -n 's/^oauth2-proxy \(.*\)/\1:4180/p' | head -n 1)
     sed -e "s|@LISTEN@|$listen|" -e "s|@TLS@|${tls:-}|" -e "s|@SERVERS@|${servers:-server 127.0.0.1:1;}|" \
+        -e "s|@SIGN_IN@|${sign_in:-}|" -e "s|@SIGN_IN_SERVER@|${signer:-127.0.0.1:1}|" \
         -e "s|@PROXY_SECRET@|$PROXY_SECRET|" -e "s|@MAX_BODY_BYTES@|${MAX_BODY_BYTES:-10485760}|" -e "s|@ANSWER_SECS@|$answer_secs|" \
         /etc/plugbay/nginx.conf >"$CONF"
 }
@@ -51,7 +59,7 @@ while kill -0 $server 2>/dev/null; do
         continue
     fi
     gone=$((gone + 1))
-    for address in $now; do printf '%s\n' "$known" | grep -qxF "$address" || gone=$GONE_SECS; done
+    if printf '%s\n' "$now" | grep -qvxF "$known"; then gone=$GONE_SECS; fi
     if [ "$gone" -ge "$GONE_SECS" ]; then
         gone=0
         known=$now

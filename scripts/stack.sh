@@ -111,6 +111,27 @@ describe_files() {
     [[ -z $(setting TLS_CERT "") ]] || [[ -n $(setting TLS_KEY "") ]] || fail "TLS_KEY: TLS_CERT is set without it"
 }
 
+# Whether people can sign in: exports the profile of the service that lets them, and its cookie's name and kind.
+describe_sign_in() {
+    local name
+    if [[ -z $(setting OIDC_ISSUER "") ]]; then
+        [[ $(setting REQUIRE_SIGN_IN none) == none ]] || fail "REQUIRE_SIGN_IN: nobody can sign in: set OIDC_ISSUER as well"
+        return 0
+    fi
+    for name in OIDC_CLIENT_ID OIDC_CLIENT_SECRET PUBLIC_URL; do
+        [[ -n $(setting "$name" "") ]] || fail "$name: OIDC_ISSUER is set without it: see docs/authentication.md"
+    done
+    [[ $(setting PUBLIC_URL "") =~ ^https?://[^/]+$ ]] ||
+        fail "PUBLIC_URL: $(setting PUBLIC_URL "") is no address as https://plugbay.example, without a path"
+    SIGN_IN_COOKIE=_plugbay_session SIGN_IN_COOKIE_SECURE=false
+    if [[ $(setting PUBLIC_URL "") == https://* ]]; then
+        SIGN_IN_COOKIE=__Host-plugbay_session SIGN_IN_COOKIE_SECURE=true
+    fi
+    COMPOSE_PROFILES=$(setting COMPOSE_PROFILES "")
+    [[ ,$COMPOSE_PROFILES, == *,sso,* ]] || COMPOSE_PROFILES+=${COMPOSE_PROFILES:+,}sso
+    export COMPOSE_PROFILES SIGN_IN_COOKIE SIGN_IN_COOKIE_SECURE
+}
+
 # The variables of admin functions: the host gets their folder, and the group that may read them.
 describe_admin_environment() {
     local file folder
@@ -186,5 +207,6 @@ open_stack() {
     trap 'rm -rf "$work"' EXIT
     describe_machine
     describe_files
+    describe_sign_in
     write_more
 }

@@ -117,6 +117,8 @@ def nginx_configuration(listen: str, gateway: str, secret: str) -> str:
         "LISTEN": listen,
         "SERVERS": f"server {gateway};",
         "TLS": "",
+        "SIGN_IN": "",
+        "SIGN_IN_SERVER": "127.0.0.1:1",
         "PROXY_SECRET": secret,
         "MAX_BODY_BYTES": "10485760",
         "ANSWER_SECS": "50",

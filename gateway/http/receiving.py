@@ -17,7 +17,7 @@ from gateway.bad_request import BadRequest
 from gateway.http import request_head
 from gateway.http.deadlines import Bounds
 from gateway.http.exchange import Exchange
-from gateway.http.forwarded import PROXIED, Proxy
+from gateway.http.forwarded import PROXIED, SIGN_IN, Proxy
 from gateway.http.held import Held
 
 MAX_TARGET: Final = 8 * 1024
@@ -132,9 +132,9 @@ class Receiving(HttpToolsProtocol, ABC):
 
     def on_headers_complete(self) -> None:
         parser, noted, fields = self.parser, self._noted, self._fields or []
-        proxied = False
+        sign_in = None
         if self.proxy is not None:
-            fields, self.sender, proxied = self.proxy.read(fields, self.client)
+            fields, self.sender, sign_in = self.proxy.read(fields, self.client)
         if len(self._raw) > self.bounds.max_header_bytes:
             self._check_head_size(len(self.url) + sum(len(name) + len(value) + 4 for name, value in fields))
         version = parser.get_http_version()
@@ -167,8 +167,8 @@ class Receiving(HttpToolsProtocol, ABC):
             "server": self.server,
             "state": self.app_state.copy(),
         }
-        if proxied:
-            scope["extensions"] = {PROXIED: {}}
+        if sign_in is not None:
+            scope["extensions"] = {PROXIED: {SIGN_IN: sign_in}}
         persistent = version == "1.1" and parser.should_keep_alive()
         exchange = self.incoming = Exchange(
             scope=scope,

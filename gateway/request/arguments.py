@@ -10,6 +10,7 @@ import msgspec
 from calls import payload
 from calls.payload import Arguments, UploadedFile
 from gateway.bad_request import BadRequest, field_problem
+from gateway.identity import Identity
 from gateway.request.body import MAP, announces_json, decode_body
 from gateway.request.form import decode_pairs
 from gateway.request.json_body import decode_json
@@ -33,11 +34,13 @@ class RequestFacts(msgspec.Struct, frozen=True):
     path: str
     query: str
     headers: Iterable[tuple[bytes, bytes]]
-    """As they came, names in lower case."""
+    """Names in lower case."""
     client: str
     """Address of the client."""
     call: str
     """Id of the call."""
+    identity: Identity | None
+    """Who is signed in, as far as the stack's nginx says so."""
 
     def encode(self) -> bytes:
         """JSON object: repeated headers are joined, cookies with `; `, others with `, `."""
@@ -55,6 +58,7 @@ class RequestFacts(msgspec.Struct, frozen=True):
                 "headers": headers,
                 "client": self.client,
                 "call": self.call,
+                "identity": self.identity,
             }
         )
 

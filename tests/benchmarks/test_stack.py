@@ -60,6 +60,6 @@ def test_a_service_that_does_not_start_is_told_with_its_last_words(at: Site, tmp
 def test_nginx_is_configured_as_in_the_stack() -> None:
     text = services.nginx_configuration("127.0.0.1:1234", "127.0.0.1:4321", "known-to-both")
     assert not re.search("@[A-Z_]+@", text)
-    assert "X-Plugbay-Proxy known-to-both;" in text
+    assert 'X-Plugbay-Proxy "known-to-both$sign_in";' in text
     assert "listen 127.0.0.1:1234 default_server" in text
     assert "server 127.0.0.1:4321;" in text

@@ -50,6 +50,13 @@ def test_two_url_parameters_of_one_name(plugins: Path, tmp_path: Path) -> None:
     )
 
 
+def test_a_sign_in_that_no_proxy_tells_of(plugins: Path, tmp_path: Path) -> None:
+    assert refusal(plugins, tmp_path, REQUIRE_SIGN_IN="all") == (
+        78,
+        "plugbay: settings: REQUIRE_SIGN_IN takes a proxy that says who is signed in: set its PROXY_SECRET\n",
+    )
+
+
 @pytest.mark.parametrize("name", [".env", ".env.local"])
 def test_a_file_that_is_no_text(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"LOG_LEVEL=\xff\n")

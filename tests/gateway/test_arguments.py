@@ -11,6 +11,7 @@ import pytest
 from calls import payload
 from calls.payload import Arguments
 from gateway.bad_request import BadRequest
+from gateway.identity import Identity
 from gateway.request.arguments import RequestFacts, encode_arguments
 
 JSON = b"application/json"
@@ -177,6 +178,7 @@ def test_the_request_is_told_only_when_asked_for() -> None:
         headers=[(b"host", b"a"), (b"x-a", b"1"), (b"cookie", b"a=1"), (b"x-a", b"\xe9"), (b"cookie", b"b=2")],
         client="127.0.0.1",
         call="0" * 32,
+        identity=Identity(user="ann-1", email="ann@example.com", groups=("staff",)),
     )
     assert json.loads(encode(request=facts).request or b"") == {
         "method": "GET",
@@ -185,6 +187,7 @@ def test_the_request_is_told_only_when_asked_for() -> None:
         "headers": {"host": "a", "x-a": "1, é", "cookie": "a=1; b=2"},
         "client": "127.0.0.1",
         "call": "0" * 32,
+        "identity": {"user": "ann-1", "email": "ann@example.com", "groups": ["staff"]},
     }
 
 

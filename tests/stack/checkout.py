@@ -25,7 +25,8 @@ GATEWAYS: Final = 3
 class Checkout(Stack):
     """The checkout that is under test, copied into `folder`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, sign_in: str) -> None:
+        """`sign_in`: the image in the place of oauth2-proxy's."""
         shutil.copytree(ROOT, folder, ignore=_NOT_COPIED)
         super().__init__(folder / "plugins", folder)
         shutil.copyfile(UNLIMITED, folder / "plans.toml")
@@ -48,6 +49,11 @@ class Checkout(Stack):
             TLS_KEY="tls/key.pem",
             GATEWAYS=GATEWAYS,
             PREWARMED_RUNNERS=1,
+            OIDC_ISSUER="https://id.example.org",
+            OIDC_CLIENT_ID="plugbay",
+            OIDC_CLIENT_SECRET="'a $ecret'",
+            PUBLIC_URL="https://plugbay.example",
+            OAUTH2_PROXY_IMAGE=sign_in,
             TENANT_RUNTIME="runsc" if "runsc" in needs.runtimes() else "runc",
         )
         self.environ = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "DOCKER_HOST")}

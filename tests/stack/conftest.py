@@ -12,6 +12,7 @@ from typing import TypeVar
 import pytest
 
 from tests.stack.checkout import Checkout
+from tests.stack.sign_in_service import sign_in_image
 from tests.stack.stack import ROOT, Stack
 
 Running = TypeVar("Running", bound=Stack)
@@ -60,7 +61,8 @@ def stack(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
 @pytest.fixture(scope="session")
 def checkout(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """Up for the whole session, as its files say and not as `stack` is; afterwards nothing of it is left."""
-    yield from _up(Checkout(tmp_path_factory.mktemp("checkout") / "plugbay"))
+    sign_in = sign_in_image(os.environ.get("PYTHON_IMAGE", "python:3.11-slim-bookworm"))
+    yield from _up(Checkout(tmp_path_factory.mktemp("checkout") / "plugbay", sign_in))
 
 
 def _take_time() -> None:

@@ -156,15 +156,40 @@ def test_a_run_time_setting_reaches_every_gateway(checkout: Checkout) -> None:
     assert checkout.call("/".join(["given", *(str(number) for number in range(1, 13))]))["last"] == "12"
 
 
+def test_people_sign_in(checkout: Checkout) -> None:
+    with checkout.client() as client:
+        for session, name in (("202", "ann-1"), ("401", None)):
+            cookies = {"Cookie": f"__Host-plugbay_session={session}", "X-Auth-Request-User": "root"}
+            answer = client.get("/rest/services/shown/who/", headers=cookies)
+            who = answer.json()["response"]["who"]
+            assert (who and who["user"]) == name
+        assert client.get("/oauth2/start?rd=/").text == "a page of the service"
+
+
+def test_the_sign_in_service_is_confined_and_set(checkout: Checkout) -> None:
+    container = checkout.inspect("oauth2-proxy")
+    assert container["HostConfig"]["ReadonlyRootfs"]
+    assert container["HostConfig"]["CapDrop"] == ["ALL"]
+    assert not container["HostConfig"]["PortBindings"]
+    assert list(container["NetworkSettings"]["Networks"]) == [f"{checkout.project}_public"]
+    environ = dict(line.split("=", 1) for line in container["Config"]["Env"])
+    assert environ["OAUTH2_PROXY_CLIENT_SECRET"] == "a $ecret"
+    assert environ["OAUTH2_PROXY_REDIRECT_URL"] == "https://plugbay.example/oauth2/callback"
+    assert environ["OAUTH2_PROXY_COOKIE_NAME"] == "__Host-plugbay_session"
+    assert environ["OAUTH2_PROXY_COOKIE_SECURE"] == "true"
+    assert environ["OAUTH2_PROXY_COOKIE_SECRET"] == checkout.secrets["OIDC_COOKIE_SECRET"]
+    assert not {"PROXY_SECRET", "ADMIN_KEY"} & environ.keys()
+
+
 def test_images_can_be_pinned_by_digest() -> None:
     text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
     filled_in = {name: f"/{number}" for number, name in enumerate(re.findall(r"\$\{(\w+):\?", text))}
-    images = ("PYTHON_IMAGE", "NGINX_IMAGE", "REDIS_IMAGE", "MONGO_IMAGE")
+    images = ("PYTHON_IMAGE", "NGINX_IMAGE", "REDIS_IMAGE", "MONGO_IMAGE", "OAUTH2_PROXY_IMAGE")
     pinned = {name: f"registry.example/{name.lower()}:1@sha256:{number:064x}" for number, name in enumerate(images)}
     done = subprocess.run(
         ["docker", "compose", "config", "--format", "json"],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], **filled_in, **pinned},
+        env={"PATH": os.environ["PATH"], "COMPOSE_PROFILES": "sso", **filled_in, **pinned},
         capture_output=True,
         text=True,
         check=False,
@@ -178,6 +203,6 @@ def test_images_can_be_pinned_by_digest() -> None:
 def test_every_setting_is_passed_on() -> None:
     """A setting that the stack does not pass on would count embedded, and do nothing here."""
     text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
-    named = set(re.findall(r"[A-Z][A-Z_]+[A-Z]", text))
+    named = set(re.findall(r"[A-Z][A-Z0-9_]+[A-Z]", text))
     embedded_only = {"DATA_DIR"}
     assert Settings.model_fields.keys() - named - embedded_only == {"URL_PARMS"}

@@ -3,72 +3,22 @@ each request is from."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import re
-import socket
-import subprocess
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
-from tests.stack.stack import ROOT
+from tests.stack.nginx import SECRET, have_image, nginx
 from tests.stack.upstream import Upstream, refused_port
 
 pytestmark = pytest.mark.needs("docker")
 
-IMAGE = os.environ.get("NGINX_IMAGE", "nginx:1.28-alpine")
-SECRET = "a-secret-of-the-tests"
 METHODS = ["GET", "PUT", "POST", "PATCH", "DELETE"]
 BODIES = ["PUT", "POST", "PATCH"]
-START_SECS = 20
-
-
-@contextlib.contextmanager
-def nginx(folder: Path, *ports: int) -> Iterator[httpx.Client]:
-    """A client of an nginx whose gateways are at these ports of this machine."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        own = int(free.getsockname()[1])
-    text = (ROOT / "nginx" / "nginx.conf").read_text()
-    for name, value in {
-        "LISTEN": f"127.0.0.1:{own}",
-        "TLS": "",
-        "SERVERS": " ".join(f"server 127.0.0.1:{port} max_fails=0;" for port in ports),
-        "PROXY_SECRET": SECRET,
-        "MAX_BODY_BYTES": "1000000",
-        "ANSWER_SECS": "50",
-    }.items():
-        text = text.replace(f"@{name}@", value)
-    assert not re.search(r"@[A-Z]", text)
-    (folder / "nginx.conf").write_text(text)
-    command = ["docker", "run", "--rm", "--network", "host", "--entrypoint", "nginx", "--tmpfs", "/tmp", "--volume"]
-    arguments = [f"{folder}:/conf:ro", IMAGE, "-e", "stderr", "-c", "/conf/nginx.conf", "-g", "daemon off;"]
-    process = subprocess.Popen(command + arguments)
-    try:
-        until = time.monotonic() + START_SECS
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", own)).close()
-                break
-            except ConnectionRefusedError:
-                assert process.poll() is None and time.monotonic() < until
-                time.sleep(0.02)
-        with httpx.Client(base_url=f"http://127.0.0.1:{own}", timeout=30, trust_env=False) as client:
-            yield client
-    finally:
-        process.terminate()
-        process.wait()
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _image() -> None:
-    for command in (["docker", "image", "inspect", IMAGE], ["docker", "pull", "--quiet", IMAGE]):
-        if not subprocess.run(command, capture_output=True, check=False).returncode:
-            return
-    subprocess.run([ROOT / "images" / "offline.sh", "nginx"], check=True)
+    have_image()
 
 
 def test_what_was_sent_to_a_gateway_is_sent_to_no_other(tmp_path: Path) -> None:

@@ -141,6 +141,19 @@ def test_the_runtime_of_tenants_is_not_registered(operator: Stack, tmp_path: Pat
         ({"TLS_KEY": "/etc/passwd"}, "TLS_CERT: TLS_KEY is set without it"),
         ({"TLS_CERT": "/nowhere.pem", "TLS_KEY": "/etc/passwd"}, "TLS_CERT: there is no file /nowhere.pem"),
         ({"ADMIN_ENV_FILE": "/nowhere/a.env"}, "ADMIN_ENV_FILE: there is no folder /nowhere: make it"),
+        ({"REQUIRE_SIGN_IN": "all"}, "REQUIRE_SIGN_IN: nobody can sign in: set OIDC_ISSUER as well"),
+        ({"OIDC_ISSUER": "https://id.example.org"}, "OIDC_CLIENT_ID: OIDC_ISSUER is set without it: see docs/auth"),
+        (
+            {"OIDC_ISSUER": "https://id.example.org", "OIDC_CLIENT_ID": "a", "OIDC_CLIENT_SECRET": "b"},
+            "PUBLIC_URL: OIDC_ISSUER is set without it",
+        ),
+        (
+            {
+                **dict.fromkeys(("OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET"), "x"),
+                "PUBLIC_URL": "https://a/b",
+            },
+            "PUBLIC_URL: https://a/b is no address as https://plugbay.example, without a path",
+        ),
     ],
 )
 def test_a_setting_that_cannot_be_is_named(

@@ -29,6 +29,12 @@ def rest(seconds: float) -> str:
     return "rested"
 
 
+@expose.endpoint()
+def who(__request__: dict[str, Any]) -> Any:
+    """Who is signed in."""
+    return __request__["identity"]
+
+
 @expose.endpoint(API="given")
 def given(**kwargs: Any) -> dict[str, Any]:
     """The arguments."""
