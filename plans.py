@@ -7,15 +7,43 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from settings import MIB, BadSettings
 
 FREE: Final = "free"
 """The plan of every tenant that has no other; `plans.toml` must have it."""
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+
+_Import = Annotated[str, StringConstraints(pattern=r"^(\*|@default|[A-Za-z_][A-Za-z0-9_]{0,99})$")]
+
+ANY: Final = "*"
+"""In a plan's `imports`: whatever is there."""
+DEFAULT: Final = "@default"
+"""In a plan's `imports`: all of DEFAULT_IMPORTS."""
+ALWAYS_IMPORTS: Final = frozenset({"__future__", "expose", "vyperlogix"})
+"""Without these there would be no module with an endpoint."""
+DEFAULT_IMPORTS: Final = ALWAYS_IMPORTS | frozenset(
+    """
+    msgspec
+
+    _thread abc argparse array ast asyncio atexit base64 bdb binascii bisect builtins bz2 cProfile calendar cmath cmd
+    code codecs codeop collections colorsys concurrent configparser contextlib contextvars copy copyreg csv dataclasses
+    datetime dbm decimal difflib dis doctest email encodings enum errno faulthandler fcntl filecmp fileinput fnmatch
+    fractions ftplib functools gc genericpath getopt getpass gettext glob graphlib grp gzip hashlib heapq hmac html
+    http imaplib importlib inspect io ipaddress itertools json keyword linecache locale logging lzma mailbox marshal
+    math mimetypes mmap modulefinder multiprocessing netrc ntpath numbers opcode operator optparse os pathlib pdb
+    pickle pickletools pkgutil platform plistlib poplib posixpath pprint profile pstats pwd pyclbr pydoc pyexpat queue
+    quopri random re reprlib resource runpy sched secrets select selectors shelve shlex shutil signal smtplib socket
+    socketserver sqlite3 ssl stat statistics string stringprep struct subprocess symtable sys sysconfig tabnanny
+    tarfile tempfile textwrap threading time timeit token tokenize tomllib trace traceback tracemalloc types typing
+    unicodedata unittest urllib uuid warnings wave weakref wsgiref xml xmlrpc zipfile zipimport zlib zoneinfo
+    """.split()  # noqa: SIM905  # two hundred names, to be read
+)
+"""What tenants' code may import where the plan says nothing else: what runners have preloaded, and of the standard
+library what is of use in a sandbox, in every Python that Plugbay runs on. docs/tenants.md says what is left out."""
 
 
 class Plan(BaseModel):
@@ -59,6 +87,21 @@ class Plan(BaseModel):
     bundle_bytes: int | None = Field(
         default=None, ge=1024, le=2**30, description="bytes of one upload: an integer from 1024 to 1073741824"
     )
+
+    imports: tuple[_Import, ...] = Field(
+        default=(DEFAULT,),
+        strict=False,
+        max_length=1000,
+        description="what its code may import: a list of up to 1000 names without dots, '@default' and '*'",
+    )
+
+    @property
+    def importable(self) -> frozenset[str] | None:
+        """Top-level names that its tenants' code may import besides what they bring along. None: any."""
+        if ANY in self.imports:
+            return None
+        defaults = DEFAULT_IMPORTS if DEFAULT in self.imports else frozenset()
+        return (ALWAYS_IMPORTS | defaults | set(self.imports)) - {DEFAULT}
 
     @property
     def memory_bytes(self) -> int:

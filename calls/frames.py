@@ -41,6 +41,15 @@ class Bundle(_Frame, frozen=True, tag=1):
     """A bundle in the format of `calls.bundle`."""
 
 
+class Imports(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """An owner's allow-list of imports."""
+
+    plan: str
+    """Whose list it is, for who is refused."""
+    names: tuple[str, ...]
+    """Of top-level modules."""
+
+
 class Begin(_Frame, frozen=True, tag=2):
     """All modules are sent; calls may follow."""
 
@@ -52,6 +61,8 @@ class Begin(_Frame, frozen=True, tag=2):
     """Folders with third-party packages the owner's code may import."""
     module_environ: dict[str, dict[str, str]] = {}
     """What single modules find besides `environ`, or in place of it."""
+    imports: Imports | None = None
+    """What the owner's code may import besides its own modules; None: whatever is there."""
 
 
 class Invoke(_Frame, frozen=True, tag=3):

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 import plans
+from calls.frames import Imports
 from plans import Plan
 from runner.launcher import LaunchFailed, Resources
 from runner.limits import PoolLimits
@@ -36,6 +37,7 @@ def pool_limits(settings: Settings) -> PoolLimits:
             max_log=settings.MAX_LOG_BYTES,
             memory_bytes=settings.WORKER_MEMORY_MB * MIB,
             resources=Resources(memory_bytes=settings.ADMIN_MEMORY_MB * MIB, cpus=_cpus(settings.ADMIN_CPUS)),
+            imports=None,
         ),
     )
 
@@ -47,21 +49,22 @@ def tenant_limits(settings: Settings, known: Mapping[str, Plan]) -> TenantLimits
         max_runners=settings.MAX_TENANT_RUNNERS,
         idle_secs=settings.TENANT_IDLE_SECS,
         starts_per_minute=settings.TENANT_STARTS_PER_MINUTE,
-        pool=_by_plan(settings, known[plans.FREE]),
+        pool=_by_plan(settings, plans.FREE, known[plans.FREE]),
     )
 
 
-def _by_plan(settings: Settings, plan: Plan) -> PoolLimits:
+def _by_plan(settings: Settings, name: str, plan: Plan) -> PoolLimits:
     """Of one tenant's pool."""
     usual = pool_limits(settings)
     resources = Resources(memory_bytes=plan.memory_bytes, cpus=_cpus(plan.cpus))
+    imports = None if plan.importable is None else Imports(name, tuple(sorted(plan.importable)))
     return dataclasses.replace(
         usual,
         runners=1,
         max_runners=plan.runners,
         max_calls=settings.RUNNER_MAX_CALLS,
         warm_workers=1,
-        runner=dataclasses.replace(usual.runner, workers=plan.workers, resources=resources),
+        runner=dataclasses.replace(usual.runner, workers=plan.workers, resources=resources, imports=imports),
     )
 
 
@@ -83,7 +86,7 @@ class TenantPlans:
 
     def __init__(self, settings: Settings, known: Mapping[str, Plan], tenants: Tenants) -> None:
         self._known = known
-        self._limits = {name: _by_plan(settings, plan) for name, plan in known.items()}
+        self._limits = {name: _by_plan(settings, name, plan) for name, plan in known.items()}
         self._tenants = tenants
         self._unknown: set[str] = set()
         """Names that were told of: tenants have some of the plans there were once, so these are few."""

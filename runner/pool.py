@@ -146,8 +146,8 @@ class Pool:
                 self.renew()
                 return
 
-    def _begin(self) -> bytes:
-        """The frame that completes what a worker is given."""
+    def _begin(self, runner: Runner) -> bytes:
+        """The frame that completes what a worker of this runner is given."""
         own, variables = self._own, self._environment.variables()
         return frames.encode(
             frames.Begin(
@@ -155,6 +155,7 @@ class Pool:
                 self._crew.limits.max_result,
                 self._environment.packages(),
                 {} if own is None else own.by_module,
+                runner.limits.imports,
             )
         )
 
@@ -170,7 +171,7 @@ class Pool:
             self._homes[worker] = runner
             if (decided_at := self._crew.decided_at.pop(runner, None)) is not None:
                 self.tally.binds.observe(time.monotonic() - decided_at)
-        connection.send(bundles + self._begin())
+        connection.send(bundles + self._begin(runner))
         # The runner knows the worker only once this returns: before, it must not be given a call.
         self._loop.call_soon(worker.ready if runner.usable else worker.retire)
         return worker

@@ -46,6 +46,8 @@ class Limits:
     """Address space of a worker; 0: no limit."""
     resources: Resources
     """What the whole runner gets."""
+    imports: frames.Imports | None
+    """What its owner's code may import besides its own modules; None: whatever is there."""
 
 
 class Owner(Protocol):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import functools
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -11,9 +13,10 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Final
+from typing import Any, Final
 
 from calls import bundle
+from runner.worker.imports import AllowList
 
 VENDORED: Final = "vendored"
 """Folder of a package whose modules can be imported by their own names: what it depends on and brings along."""
@@ -32,14 +35,31 @@ class ImportFailed(Exception):
 class _SourceLoader(importlib.abc.InspectLoader):
     """Loads a single-file module from memory; tracebacks find its source lines here."""
 
-    def __init__(self, source: bytes) -> None:
+    def __init__(self, source: bytes, builtin_names: dict[str, Any]) -> None:
         self._source = source
+        self._builtin_names = builtin_names
 
     def get_source(self, fullname: str) -> str:  # noqa: ARG002
         return importlib.util.decode_source(self._source)
 
     def get_code(self, fullname: str) -> CodeType:
         return self.source_to_code(self._source, f"{fullname}.py")
+
+    def exec_module(self, module: ModuleType) -> None:
+        vars(module)["__builtins__"] = self._builtin_names
+        super().exec_module(module)
+
+
+class _FileLoader(importlib.machinery.SourceFileLoader):
+    """Loads a file of an unpacked package."""
+
+    def __init__(self, fullname: str, path: str, builtin_names: dict[str, Any]) -> None:
+        super().__init__(fullname, path)
+        self._builtin_names = builtin_names
+
+    def exec_module(self, module: ModuleType) -> None:
+        vars(module)["__builtins__"] = self._builtin_names
+        super().exec_module(module)
 
 
 class Modules(importlib.abc.MetaPathFinder):
@@ -52,14 +72,29 @@ class Modules(importlib.abc.MetaPathFinder):
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._bundles: dict[str, bytes] = {}
+        self._builtin_names = vars(builtins)
+        self._allowed: AllowList | None = None
 
     def add(self, name: str, data: bytes) -> None:
         """Makes a module importable. Only before plugin code runs."""
         self._bundles[name] = data
 
-    def install(self) -> None:
-        """Takes its place in the import system."""
+    def install(self, allowed: AllowList | None) -> None:
+        """Takes its place in the import system. `allowed`: what the owner's code may import; None: anything."""
         sys.meta_path.insert(0, self)
+        if allowed is not None:
+            self._allowed = allowed
+            self._builtin_names = allowed.builtins
+            allowed.add(self._bundles)
+            allowed.install()
+            sys.path_hooks.insert(0, self._folder_finder)
+
+    def _folder_finder(self, path: str) -> importlib.machinery.FileFinder:
+        """Finds what lies in a package that was unpacked (see sys.path_hooks)."""
+        if not Path(path).is_relative_to(self._folder):
+            raise ImportError("no folder of the owner's packages", path=path)
+        loader: Any = functools.partial(_FileLoader, builtin_names=self._builtin_names)
+        return importlib.machinery.FileFinder(path, (loader, importlib.machinery.SOURCE_SUFFIXES))
 
     def find_spec(
         self,
@@ -74,10 +109,15 @@ class Modules(importlib.abc.MetaPathFinder):
         files = bundle.unpack(data)
         source = files.get(f"{fullname}.py")
         if source is not None:
-            return importlib.util.spec_from_loader(fullname, _SourceLoader(source), origin=f"{fullname}.py")
+            loader = _SourceLoader(source, self._builtin_names)
+            return importlib.util.spec_from_loader(fullname, loader, origin=f"{fullname}.py")
         top = self._unpack(fullname, files)
+        init = str(top / "__init__.py")
         return importlib.util.spec_from_file_location(
-            fullname, top / "__init__.py", submodule_search_locations=[str(top)]
+            fullname,
+            init,
+            loader=_FileLoader(fullname, init, self._builtin_names),
+            submodule_search_locations=[str(top)],
         )
 
     def _unpack(self, name: str, files: dict[str, bytes]) -> Path:
@@ -88,6 +128,9 @@ class Modules(importlib.abc.MetaPathFinder):
         vendored = self._folder / name / VENDORED
         if vendored.is_dir():
             sys.path.append(str(vendored))  # the last place: nothing of Python or the platform is found there instead
+            if self._allowed is not None:
+                found = {entry.name.partition(".")[0] for entry in vendored.iterdir()}
+                self._allowed.add(found - sys.stdlib_module_names - sys.modules.keys())
         return self._folder / name
 
     def load(self, name: str) -> ModuleType:

@@ -20,6 +20,7 @@ from calls import frames, payload
 from calls.call import Outcome
 from runner.worker import binding, inspection, kernel, result
 from runner.worker.baseline import Baseline
+from runner.worker.imports import AllowList
 from runner.worker.modules import ImportFailed, Modules
 from runner.worker.output import Capture, Output
 from runner.worker.variables import ModuleVariables
@@ -74,7 +75,7 @@ class Worker:
                 os.environ.update(frame.environ)
                 self._variables = ModuleVariables(frame.module_environ)
                 sys.path += frame.packages
-                self._modules.install()
+                self._modules.install(None if frame.imports is None else AllowList(frame.imports))
                 return
 
     def _next(self) -> bytes | None:

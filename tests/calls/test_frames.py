@@ -62,6 +62,13 @@ def test_what_is_not_exactly_a_workers_frame_is_refused(body: bytes) -> None:
         frames.decode_from_worker(body)
 
 
+@pytest.mark.parametrize("imports", [None, frames.Imports("free", ()), frames.Imports("free", ("json", "os"))])
+def test_a_worker_learns_what_it_may_import(imports: frames.Imports | None) -> None:
+    begin = frames.Begin({"A": "1"}, 1024, [], {}, imports)
+    [body] = frames.FrameReader().feed(frames.encode(begin))
+    assert frames.decode_from_host(body) == begin
+
+
 def test_a_frame_above_the_bound_is_not_sent() -> None:
     with pytest.raises(frames.FrameError, match="larger than"):
         frames.encode(result(bytes(frames.MAX_FRAME)))

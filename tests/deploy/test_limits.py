@@ -10,8 +10,9 @@ import msgspec
 import pytest
 
 import plans
+from calls.frames import Imports
 from deploy.front import upload_limits
-from deploy.limits import TenantPlans, tenant_limits
+from deploy.limits import TenantPlans, pool_limits, tenant_limits
 from plans import Plan
 from runner.launcher import LaunchFailed, Resources
 from settings import MIB, Settings
@@ -43,6 +44,18 @@ async def test_a_tenants_plan_bounds_its_pool() -> None:
     assert (bounds.runners, bounds.max_runners, bounds.runner.workers, bounds.max_calls) == (1, 3, 7, 77)
     # More CPUs than there are is refused by the Engine.
     assert bounds.runner.resources == Resources(memory_bytes=512 * MIB, cpus=os.cpu_count() or 1)
+
+
+async def test_a_plan_says_what_is_imported_under_its_name_and_the_admin_imports_anything() -> None:
+    known = KNOWN | {
+        "narrow": KNOWN["free"].model_copy(update={"imports": ("json",)}),
+        "wide": KNOWN["free"].model_copy(update={"imports": ("*",)}),
+    }
+    plan_of = TenantPlans(SETTINGS, known, Registered(one="free", two="narrow", three="wide", four="gone"))
+    lists = [(await plan_of(uuid)).runner.imports for uuid in ("one", "two", "three", "four")]
+    default = Imports("free", tuple(sorted(plans.DEFAULT_IMPORTS)))
+    assert lists == [default, Imports("narrow", ("__future__", "expose", "json", "vyperlogix")), None, default]
+    assert pool_limits(SETTINGS).runner.imports is None
 
 
 async def test_the_least_plan_is_what_prewarmed_runners_have() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
 
 import plans
 from plans import Plan
+from runner.worker import zygote
 from settings import ROOT, BadSettings, Settings
 
 FREE = "[free]\nmemory_mb = 256\ncpus = 1\nrunners = 1\nworkers = 4\n"
@@ -51,6 +54,11 @@ def test_the_plans_that_come_with_plugbay() -> None:
         (FREE + "concurrency = 1.5\n", ["plan free: concurrency: ", "an integer", "(is 1.5)"]),
         (FREE + "modules = 0\n", ["plan free: modules: ", "from 1 to 100000", "(is 0)"]),
         (FREE + "seconds = nan\n", ["plan free: seconds: ", "from 0.1 to 86400", "(is nan)"]),
+        (FREE + 'imports = ["os.path"]\n', ["plan free: imports: ", "names without dots", "(is 'os.path')"]),
+        (FREE + 'imports = ["@all"]\n', ["plan free: imports: ", "'@default' and '*'", "(is '@all')"]),
+        (FREE + 'imports = "json"\n', ["plan free: imports: ", "a list of up to 1000", "(is 'json')"]),
+        (FREE + "imports = [1]\n", ["plan free: imports: ", "(is 1)"]),
+        (FREE + f"imports = {['a'] * 1001}\n", ["plan free: imports: ", "a list of up to 1000"]),
         (FREE + "[Big]\n", ["plan 'Big': "]),
         ("free = 3", ["plan free: must be a table"]),
         ("[free", ["is no TOML"]),
@@ -68,3 +76,26 @@ def test_what_is_wrong_is_named_with_the_values_it_takes(tmp_path: Path, text: s
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(BadSettings, match=r"none\.toml cannot be read"):
         plans.load(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("line", "importable"),
+    [
+        ("", plans.DEFAULT_IMPORTS),
+        ('imports = ["@default"]', plans.DEFAULT_IMPORTS),
+        ('imports = ["@default", "ctypes", "yaml"]', plans.DEFAULT_IMPORTS | {"ctypes", "yaml"}),
+        ('imports = ["json"]', {"json", "__future__", "expose", "vyperlogix"}),
+        ("imports = []", {"__future__", "expose", "vyperlogix"}),
+        ('imports = ["*", "json"]', None),
+    ],
+)
+def test_what_a_plan_lets_import(tmp_path: Path, line: str, importable: set[str] | None) -> None:
+    (tmp_path / "plans.toml").write_text(FREE + line)
+    assert plans.load(tmp_path / "plans.toml")["free"].importable == importable
+
+
+def test_all_that_may_be_imported_by_default_is_there() -> None:
+    preloaded = {module.__name__.partition(".")[0] for module in zygote._PRELOADED}
+    assert preloaded < plans.DEFAULT_IMPORTS
+    assert sys.stdlib_module_names | preloaded >= plans.DEFAULT_IMPORTS
+    assert [name for name in plans.DEFAULT_IMPORTS if importlib.util.find_spec(name) is None] == []

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import msgspec
 
-from calls import bundle, payload
+from calls import bundle, frames, payload
 from calls.call import Call, Kind, Outcome, Reply, new_call_id
 from runner.host import Host
 from runner.launcher import Launcher, Resources
@@ -185,10 +185,12 @@ def limits(**changes: Any) -> PoolLimits:
     return PoolLimits(**(usual | changes))
 
 
-def runner_limits(workers: int = 4, memory_mb: int = 256, cpus: float = 1) -> Limits:
+def runner_limits(
+    workers: int = 4, memory_mb: int = 256, cpus: float = 1, imports: frames.Imports | None = None
+) -> Limits:
     """Bounds of one runner for a test."""
     resources = Resources(memory_bytes=memory_mb * MIB, cpus=cpus)
-    return Limits(workers=workers, max_log=4096, memory_bytes=0, resources=resources)
+    return Limits(workers=workers, max_log=4096, memory_bytes=0, resources=resources, imports=imports)
 
 
 def tenants(**changes: Any) -> TenantLimits:
