@@ -13,7 +13,7 @@ secret() { head -c 32 /dev/urandom | base64 | tr -d '=\n' | tr '+/' '-_'; }
 # Adds what is missing to .env.local, whole or not at all, and touches nothing that is there.
 make_secrets() {
     local name value missing=()
-    for name in ADMIN_UUID ADMIN_KEY SECRETS_KEY PROXY_SECRET REDIS_GATEWAY_PASSWORD REDIS_HOST_PASSWORD MONGO_ROOT_PASSWORD MONGO_PASSWORD; do
+    for name in ADMIN_UUID ADMIN_KEY SECRETS_KEY INSTALLATION_KEY PROXY_SECRET REDIS_GATEWAY_PASSWORD REDIS_HOST_PASSWORD MONGO_ROOT_PASSWORD MONGO_PASSWORD; do
         [[ -n $(setting "$name" "") ]] || missing+=("$name")
     done
     [[ ,$(setting COMPOSE_PROFILES ""), != *,notes,* || -n $(setting NOTES_MONGO_PASSWORD "") ]] ||

@@ -30,6 +30,8 @@ _SECRET = {
     "SECRETS_KEY",
     "SECRETS_KEY_OLD",
     "OIDC_CLIENT_SECRET",
+    "INSTALLATION_KEY",
+    "INSTALLATION_KEY_OLD",
 }
 """Settings that are not shown when they are wrong."""
 _NUMBERED = re.compile(r"URL_PARM([1-9][0-9]*)")
@@ -121,6 +123,18 @@ class Settings(BaseModel):
         pattern=r"^([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])?$",
         repr=False,
         description="SECRETS_KEY as it was before: the next start encrypts with the new one what this one did",
+    )
+    INSTALLATION_KEY: str = Field(
+        default="",
+        pattern=r"^([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])?$",
+        repr=False,
+        description="Private key that sealed uploads are opened with, 32 bytes as base64url; made at the first start",
+    )
+    INSTALLATION_KEY_OLD: str = Field(
+        default="",
+        pattern=r"^([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])?$",
+        repr=False,
+        description="INSTALLATION_KEY as it was before: what is still sealed to it is opened, too",
     )
     REQUIRE_TOKENS: RequireTokens = Field(
         default="none", description="Which calls take a token: `none`, those of `tenants`, or `all`"

@@ -268,6 +268,12 @@ class Versions(msgspec.Struct, frozen=True):
     versions: list[Version]
 
 
+class InstallationKey(msgspec.Struct, frozen=True):
+    """What uploads can be sealed to."""
+
+    public_key: str
+
+
 class SigningKey(msgspec.Struct, frozen=True):
     """A key that uploads may be signed with."""
 

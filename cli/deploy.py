@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import typer
 
-from cli import installation, options, packing, signing
+from cli import installation, options, packing, sealing, signing
 from cli.output import output
 
 if TYPE_CHECKING:
@@ -23,6 +23,22 @@ def deploy(
     tenant: Annotated[str, typer.Option(help="UUID of the tenant whose module this is.")],
     name: Annotated[
         str | None, typer.Option(help="Name of the module.", show_default="that of the file or folder")
+    ] = None,
+    seal: Annotated[
+        bool,
+        typer.Option(
+            "--seal",
+            help="Encrypt it for this installation: whoever stands between (a proxy that ends TLS, its logs, copies "
+            "of what is sent) cannot read it.",
+        ),
+    ] = False,
+    installation_key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help="Seal it to this key, which the admin tells you (plugbay installation-key).",
+            show_default="the one that the installation showed first",
+        ),
     ] = None,
     url: options.Url = None,
     as_json: options.Json = False,
@@ -37,15 +53,21 @@ def deploy(
             out.note(f"not taken: {line}")
         name = name or packed.name
         server = Server(installation.load(), url)
-        place = f"/api/tenants/{quote(tenant, safe='')}/modules/{quote(name, safe='')}"
+        owner = server.owner(tenant)
+        headers = signing.header(owner, name, packed.data)
+        sealed = seal or installation_key is not None
+        if sealed:
+            packed = sealing.sealed(packed, sealing.key_of(server, installation_key, out), owner, name)
+        place = f"/api/tenants/{owner}/modules/{quote(name, safe='')}"
         with _progress(len(packed.data), shown=not as_json) as sent:
-            headers = signing.header(tenant, name, packed.data)
             answer = server.upload(place, packed.data, packed.media_type, headers, sent)
         if out.as_json:
             out.document(answer)
             return
         found = read(answer, Uploaded)
-        out.line(f"{found.name} serves{', signed' if headers else ''}.")
+        out.line(f"{found.name} serves{', signed' if headers else ''}{', sealed' if sealed else ''}.")
+        if sealed:
+            out.note("What was sent can be read by this installation alone: by no proxy that ends TLS, log or copy.")
         out.table(("API", "METHODS", "PATH"), [(one.api, "|".join(one.methods), one.path) for one in found.exposes])
         for one in found.exposes:
             out.line(_curl(server.url, one))

@@ -74,6 +74,11 @@ class Installation:
         return self.values.get("ADMIN_KEY") or None
 
     @property
+    def installation_key(self) -> str | None:
+        """Private key that sealed uploads are opened with; None before the first start."""
+        return self.values.get("INSTALLATION_KEY") or None
+
+    @property
     def admin_uuid(self) -> str | None:
         """UUID of the admin; None before the first start."""
         return self.values.get("ADMIN_UUID") or None

@@ -15,6 +15,11 @@ from cli.problem import USAGE, Problem
 _SEED = 32
 
 
+def config_folder() -> Path:
+    """Where the tool keeps what is the user's own."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "plugbay"
+
+
 def place(tenant: str) -> Path:
     """Where the key of a tenant lies: PLUGBAY_SIGNING_KEY, or a file of its UUID below ~/.config/plugbay/keys.
 
@@ -26,7 +31,7 @@ def place(tenant: str) -> Path:
         name = f"{UUID(tenant)}.key"
     except ValueError as error:
         raise Problem(f"{tenant} is no UUID", USAGE) from error
-    return Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "plugbay" / "keys" / name
+    return config_folder() / "keys" / name
 
 
 def make(tenant: str) -> Path:

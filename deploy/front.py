@@ -15,6 +15,7 @@ import plans
 from calls.broker import Broker
 from calls.pools import PoolControl
 from catalogue.catalogue import Catalogue
+from catalogue.sealed import InstallationKeys
 from catalogue.trials import Inspect
 from catalogue.unpacking import Limits, PlanBounds
 from deploy.process import Broken
@@ -191,6 +192,7 @@ class Front:
             metrics=metrics,
             runtime=self.runtime,
             token_keys=self.token_keys,
+            installation_keys=InstallationKeys(settings.INSTALLATION_KEY, settings.INSTALLATION_KEY_OLD),
             usage=self._usage,
             audit=self._audit,
             variables=self.variables,

@@ -15,6 +15,7 @@ _GENERATED: Final[dict[str, Callable[[], str]]] = {
     "ADMIN_UUID": lambda: str(uuid.uuid4()),
     "ADMIN_KEY": lambda: secrets.token_urlsafe(32),
     "SECRETS_KEY": lambda: secrets.token_urlsafe(32),
+    "INSTALLATION_KEY": lambda: secrets.token_urlsafe(32),
 }
 
 

@@ -29,8 +29,8 @@ class Sealer:
     def __init__(self, key: str, old: str = "") -> None:
         """`key` is SECRETS_KEY; empty when there is none, and then nothing can be sealed or read. `old` is
         SECRETS_KEY_OLD, with which things are read and not sealed. Raises ValueError."""
-        self._key = _decoded("SECRETS_KEY", key)
-        self._old = _decoded("SECRETS_KEY_OLD", old)
+        self._key = decoded_key("SECRETS_KEY", key)
+        self._old = decoded_key("SECRETS_KEY_OLD", old)
 
     def seal(self, what: str, secret: bytes) -> str:
         """The secret, readable only as `what`. Raises Unsealable."""
@@ -71,7 +71,7 @@ class Sealer:
         return self._key
 
 
-def _decoded(name: str, key: str) -> bytes:
+def decoded_key(name: str, key: str) -> bytes:
     """The bytes of a key; none of an empty one. Raises ValueError."""
     raw = base64.urlsafe_b64decode(key + "=") if key else b""
     if key and len(raw) != _KEY_SIZE:

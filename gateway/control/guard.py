@@ -110,7 +110,8 @@ def _may(principal: Principal, method: str, raw_path: bytes) -> bool:
         return False
     own = rb"/api/tenants/%b" % principal.owner.encode()
     paths = {
-        "GET": rb"/api/(modules(/[^/]+)?|endpoints|logs|audit)/?|%b(/modules|/token-keys|/environ|/usage)?/?" % own,
+        "GET": rb"/api/(modules(/[^/]+)?|endpoints|logs|audit|installation-key)/?|"
+        rb"%b(/modules|/token-keys|/environ|/usage)?/?" % own,
         "PUT": rb"%b/(modules|environ)/[^/]+/?" % own,
         "POST": rb"%b/(token-keys|tokens)/?" % own,
         "DELETE": rb"%b/((modules|token-keys|environ)/[^/]+|token-keys)/?" % own,

@@ -9,6 +9,7 @@ from typing import Annotated, Protocol
 from fastapi import Depends, Request
 
 from calls.pools import PoolControl
+from catalogue.sealed import InstallationKeys
 from catalogue.uploads import Uploads
 from catalogue.view import View
 from gateway.audit_trail import AuditTrail
@@ -71,6 +72,8 @@ class Services:
     metrics: Metrics
     runtime: RuntimeSettings
     token_keys: TokenKeys
+    installation_keys: InstallationKeys
+    """What opens sealed uploads."""
     usage: UsageMeter
     audit: AuditTrail
     variables: Variables

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
+from catalogue.sealed import MEDIA_TYPE, CannotOpen
 from catalogue.signatures import HEADER, BadSignature, Signature
 from catalogue.unpacking import ZIP_BEGINS, BadUpload, TooLarge
 from catalogue.uploads import Disabled, NoTenant, NotNow, TooMany
@@ -25,7 +26,7 @@ router: Final = APIRouter(tags=["tenants"])
 
 SOURCE: Final = "text/x-python"
 ZIP: Final = "application/zip"
-MEDIA_TYPES: Final = (SOURCE, ZIP, "application/octet-stream")
+MEDIA_TYPES: Final = (SOURCE, ZIP, "application/octet-stream", MEDIA_TYPE)
 _BODY: Final[dict[str, Any]] = {
     "parameters": [
         {
@@ -39,7 +40,8 @@ _BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
         "description": "The source of the module, in UTF-8 and of MAX_SOURCE_BYTES at most, or its package in a zip "
-        "archive (docs/tenants.md), of MAX_BUNDLE_BYTES at most and holding no more",
+        "archive (docs/tenants.md), of MAX_BUNDLE_BYTES at most and holding no more; or either of them sealed to the "
+        "installation's key, of MAX_BUNDLE_BYTES at most as it is sent",
         "content": {
             name: {"schema": {"type": "string"} if name == SOURCE else {"type": "string", "format": "binary"}}
             for name in MEDIA_TYPES
@@ -78,8 +80,11 @@ async def upload_module(
     """Imports the source, or the package, in a runner of the tenant and, when that succeeds, has it serve in place of what had
     this name; else 422 says what is wrong and in which line, and what served before serves on. An upload
     wins over a file of the same name in a plugin folder. Takes the tenant's own key too."""
-    data = await _body(request, _checked_media_type(request), services.settings)
+    kind = _checked_media_type(request)
+    data = await _body(request, kind, services.settings)
     with refusals():
+        if kind == MEDIA_TYPE:
+            data = await services.installation_keys.open(tenant.uuid, name, data)
         signature = _signature(request)
         is_new = await services.catalogue.uploads.put(tenant.uuid, name, data, signature)
     signed = {"signed_by": signature.key} if signature is not None else {}
@@ -142,6 +147,8 @@ def refusals() -> Iterator[None]:
     except BadUpload as error:
         where = f" (line {error.line})" if error.line and f"line {error.line}" not in error.text else ""
         raise Rejected(422, f"{error.text}{where}", field=error.field) from error
+    except CannotOpen as error:
+        raise Rejected(422, str(error), field="body") from error
     except BadSignature as error:
         raise Rejected(403, str(error), field=HEADER) from error
     except NoTenant as error:

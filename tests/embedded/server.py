@@ -22,6 +22,7 @@ ADMIN_UUID = "4a1bf01e-0693-48c5-a52b-fc275205c1d8"
 ADMIN_KEY = "an-admin-key-for-tests"
 UNLIMITED = ROOT / "tests" / "plans" / "unlimited.toml"
 SECRETS_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"
+INSTALLATION_KEY = "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY"
 START_SECS = 90
 STOP_SECS = 40
 
@@ -46,6 +47,7 @@ class Embedded:
             "ADMIN_UUID": ADMIN_UUID,
             "ADMIN_KEY": ADMIN_KEY,
             "SECRETS_KEY": SECRETS_KEY,
+            "INSTALLATION_KEY": INSTALLATION_KEY,
             "PLANS": str(UNLIMITED),
         }
         self.environ = environ | {name: str(value) for name, value in settings.items()}

@@ -1,11 +1,16 @@
-"""Given an installation that takes signed uploads alone, when a tenant uses the tool, then its package serves."""
+"""Given an installation that takes signed uploads alone, when a tenant uses the tool, then its package serves; sealed,
+nobody in between has read it."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
+import socketserver
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -93,3 +98,49 @@ def test_what_the_tool_signs_serves_and_nothing_else(server: Embedded, tmp_path:
     )
     assert unsigned.status_code == 403
     assert [one["name"] for one in author.plugbay("modules")["modules"]] == ["shop"]
+
+
+@contextlib.contextmanager
+def in_between(server: Embedded) -> Iterator[tuple[str, bytearray]]:
+    """Where somebody passes on what is sent to Plugbay, and everything that they have seen of it."""
+    seen = bytearray()
+    host, port = server.url.removeprefix("http://").split(":")
+
+    def passed_on(source: socket.socket, target: socket.socket) -> None:
+        while data := source.recv(65536):
+            seen.extend(data)
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+    class Passing(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection((host, int(port))) as onward:
+                back = threading.Thread(target=passed_on, args=(onward, self.request))
+                back.start()
+                passed_on(self.request, onward)
+                back.join()
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Passing) as listening:
+        serving = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.02})
+        serving.start()
+        try:
+            yield f"http://127.0.0.1:{listening.server_address[1]}", seen
+        finally:
+            listening.shutdown()
+            serving.join()
+
+
+def test_nobody_in_between_reads_what_is_sealed(server: Embedded, tmp_path: Path) -> None:
+    author = Author(server, "Zoe", tmp_path / "config")
+    author.plugbay("keys", "new")
+    author.plugbay("keys", "register")
+    (tmp_path / "shop.py").write_text(
+        "import expose\n\n@expose.endpoint(method='GET')\ndef price():\n    return 'cost of goods'\n"
+    )
+    with in_between(server) as (url, seen):
+        [endpoint] = author.plugbay("deploy", str(tmp_path / "shop.py"), "--seal", "--url", url)["exposes"]
+        assert b"X-Plugbay-Signature" in seen and b"cost of goods" not in seen
+        answer = httpx.get(f"{server.url}{endpoint['path']}", timeout=60)
+        assert answer.json()["response"]["price"] == "cost of goods"
+        author.plugbay("deploy", str(tmp_path / "shop.py"), "--url", url)
+        assert b"cost of goods" in seen

@@ -178,7 +178,7 @@ def test_a_later_start_serves_without_importing_again(plugins: Path, tmp_path: P
 
 
 def test_the_first_start_makes_secrets_that_only_the_owner_reads(tmp_path: Path) -> None:
-    assert generate_secrets(tmp_path, {}) == ["ADMIN_UUID", "ADMIN_KEY", "SECRETS_KEY"]
+    assert generate_secrets(tmp_path, {}) == ["ADMIN_UUID", "ADMIN_KEY", "SECRETS_KEY", "INSTALLATION_KEY"]
     local = tmp_path / ".env.local"
     assert local.stat().st_mode & 0o777 == 0o600
     text = local.read_text()
@@ -188,7 +188,7 @@ def test_the_first_start_makes_secrets_that_only_the_owner_reads(tmp_path: Path)
 
 def test_secrets_that_are_set_elsewhere_are_not_made(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("ADMIN_UUID=x\n")
-    assert generate_secrets(tmp_path, {"ADMIN_KEY": "y", "SECRETS_KEY": "z"}) == []
+    assert generate_secrets(tmp_path, {"ADMIN_KEY": "y", "SECRETS_KEY": "z", "INSTALLATION_KEY": "x"}) == []
     assert not (tmp_path / ".env.local").exists()
 
 

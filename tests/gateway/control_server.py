@@ -26,6 +26,7 @@ from calls.pools import (
     UnknownRunner,
 )
 from catalogue.report import Endpoint, Parameter, Report
+from catalogue.sealed import InstallationKeys
 from catalogue.uploads import Uploads
 from catalogue.view import ModuleView, Problem, Skipped, View
 from gateway.audit_trail import AuditTrail
@@ -44,6 +45,7 @@ from store.variables import Variables
 ADMIN = "4a1bf01e-0693-48c5-a52b-fc275205c1d8"
 TENANT = "11111111-2222-4333-8444-555555555555"
 KEY = "kanarienvogel-0123456789"
+INSTALLATION_KEY = "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY"
 SECRETS_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"
 AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
 
@@ -261,6 +263,7 @@ async def serving(folder: Path) -> AsyncIterator[Plane]:
         logs=CallLogs(max_bytes=64 * 1024),
         metrics=Metrics(lambda: 5, lambda: 6),
         runtime=runtime,
+        installation_keys=InstallationKeys(INSTALLATION_KEY),
         token_keys=TokenKeys(ADMIN, Sealer(SECRETS_KEY), store),
         usage=UsageMeter(store, 90),
         audit=AuditTrail(store.audit, keep_days=90, keep_entries=100),

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import uvicorn
 
+from catalogue.sealed import InstallationKeys
 from gateway.audit_trail import AuditTrail
 from gateway.control.app import create_control
 from gateway.control.services import Services
@@ -25,7 +26,7 @@ from gateway.usage import UsageMeter
 from store.sealing import Sealer
 from store.variables import Variables
 from tests.catalogue.conftest import Installation
-from tests.gateway.control_server import ADMIN, AUTHORIZED, SECRETS_KEY, Server, TwoPools, settings
+from tests.gateway.control_server import ADMIN, AUTHORIZED, INSTALLATION_KEY, SECRETS_KEY, Server, TwoPools, settings
 
 
 @dataclass
@@ -69,6 +70,7 @@ async def serving(folder: Path, importer: subprocess.Popen[bytes]) -> AsyncItera
         logs=CallLogs(max_bytes=64 * 1024),
         metrics=Metrics(lambda: 0, lambda: 0),
         runtime=runtime,
+        installation_keys=InstallationKeys(INSTALLATION_KEY),
         token_keys=TokenKeys(ADMIN, Sealer(SECRETS_KEY), installation.store),
         usage=UsageMeter(installation.store, 90),
         audit=AuditTrail(installation.store.audit, keep_days=90, keep_entries=100),

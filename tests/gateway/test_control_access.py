@@ -26,6 +26,7 @@ ROUTES = [
     ("PATCH", "/api/settings"),
     ("GET", "/api/logs"),
     ("GET", "/api/audit"),
+    ("GET", "/api/installation-key"),
 ]
 PUBLIC = ["/", "/docs", "/openapi.json", "/healthz", "/readyz", "/metrics", "/assets/page.css"]
 

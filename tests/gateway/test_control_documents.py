@@ -45,6 +45,7 @@ OPERATIONS = {
     "/api/settings": {"get", "patch"},
     "/api/logs": {"get"},
     "/api/audit": {"get"},
+    "/api/installation-key": {"get"},
     "/healthz": {"get"},
     "/readyz": {"get"},
     "/metrics": {"get"},

@@ -52,6 +52,7 @@ class Stack:
             "ADMIN_KEY": self.admin_key,
             "PROXY_SECRET": secrets.token_urlsafe(24),
             "SECRETS_KEY": secrets.token_urlsafe(32),
+            "INSTALLATION_KEY": secrets.token_urlsafe(32),
             "PLANS": str(UNLIMITED),
             "PREWARMED_RUNNERS": "1",
             "PROGRESS": "plain",
