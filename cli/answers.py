@@ -183,6 +183,7 @@ class UsedDay(msgspec.Struct, frozen=True):
     refused: int
     cold_starts: int
     run_seconds: float
+    cpu_seconds: float
     bytes_in: int
     bytes_out: int
 

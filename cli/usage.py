@@ -32,8 +32,9 @@ def usage(
                 one.day,
                 *map(str, (one.calls, one.errors, one.refused, one.cold_starts)),
                 f"{one.run_seconds:.1f} s",
+                f"{one.cpu_seconds:.1f} s",
                 *map(str, (one.bytes_in, one.bytes_out)),
             )
             for one in read(answer, Usage).days
         ]
-        out.table(("DAY", "CALLS", "ERRORS", "REFUSED", "COLD", "RAN", "BYTES IN", "BYTES OUT"), rows)
+        out.table(("DAY", "CALLS", "ERRORS", "REFUSED", "COLD", "RAN", "CPU", "BYTES IN", "BYTES OUT"), rows)

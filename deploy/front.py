@@ -64,6 +64,8 @@ class Parts:
     inspect: Inspect
     plans: Mapping[str, Plan]
     """The plans that a tenant may have, by name."""
+    usage: UsageMeter
+    """Counts what tenants use; begins and ends with the front."""
     environment: Callable[[], str]
     """Names the packages that the admin's modules are imported with."""
     package_problem: Callable[[], str | None]
@@ -93,7 +95,6 @@ class Front:
         self.variables = Variables(parts.store.variables, sealer)
         self.on_variables: list[Callable[[str], None]] = []
         """Called with the UUID of each tenant whose variables were changed here."""
-        self._usage = UsageMeter(parts.store, settings.USAGE_DAYS)
         self._audit = AuditTrail(parts.store.audit, settings.AUDIT_DAYS, settings.AUDIT_ENTRIES)
         self._settings = settings
         self._parts = parts
@@ -104,7 +105,7 @@ class Front:
         await self._reseal()
         await self.catalogue.start()
         await self.load()
-        self._usage.start()
+        self._parts.usage.start()
         self._audit.start()
 
     async def _reseal(self) -> None:
@@ -125,7 +126,7 @@ class Front:
     async def close(self) -> None:
         """Stops following the folders, and tells the store what tenants used and who changed what."""
         await self.catalogue.close()
-        await self._usage.close()
+        await self._parts.usage.close()
         await self._audit.close()
 
     async def until(self, stop: asyncio.Event) -> None:
@@ -180,7 +181,7 @@ class Front:
             observers,
             parts.package_problem,
             PlanLimits(parts.plans, settings.GATEWAYS, settings.MAX_QUEUE_SECS),
-            self._usage,
+            parts.usage,
         )
         services = Services(
             settings=settings,
@@ -193,7 +194,7 @@ class Front:
             runtime=self.runtime,
             token_keys=self.token_keys,
             installation_keys=InstallationKeys(settings.INSTALLATION_KEY, settings.INSTALLATION_KEY_OLD),
-            usage=self._usage,
+            usage=parts.usage,
             audit=self._audit,
             variables=self.variables,
             variables_changed=self._tell_variables,

@@ -21,6 +21,7 @@ from deploy.process import StartFailed, fail, listen, run
 from deploy.resources import OWN_FILES, fit_connections, give_back_large_blocks
 from deploy.stores import open_store
 from gateway.journal import Journal, setup
+from gateway.usage import UsageMeter
 from plans import Plan
 from settings import Settings
 from store.contract import StoreUnavailable
@@ -93,6 +94,7 @@ class Gateway:
                 journal=journal,
                 inspect=inspect,
                 plans=self._plans,
+                usage=UsageMeter(store, settings.USAGE_DAYS),
                 # What an image holds does not change, and a new one has another address.
                 environment=lambda: settings.ADMIN_IMAGE,
                 package_problem=lambda: None,

@@ -26,6 +26,7 @@ from deploy.process import StartFailed, fail, run
 from deploy.resources import give_back_large_blocks
 from deploy.stores import open_store
 from gateway.journal import setup
+from gateway.usage import UsageMeter
 from plans import Plan
 from runner.host import Host, NoEnvironment
 from runner.launcher import ControlMissing, Launcher, LaunchFailed
@@ -37,6 +38,7 @@ from store.contract import Status, StoreUnavailable
 from store.mongo.store import MongoStore
 from store.mongo.watch import Change, What
 from store.sealing import Sealer
+from store.usage import Usage
 from store.variables import Variables
 
 log = logging.getLogger("plugbay")
@@ -92,6 +94,9 @@ class RunnerHost:
         settings = self._settings
         store = await open_store(settings)
         stack.push_async_callback(store.close)
+        usage = UsageMeter(store, settings.USAGE_DAYS)
+        usage.start()
+        stack.push_async_callback(usage.close)
         folder = _empty(settings.RUNNERS_DIR / "sockets")
         launcher = await self._launcher(stack, folder)
         packages = NoEnvironment() if settings.LAUNCHER == "process" else ImagePackages()
@@ -107,6 +112,7 @@ class RunnerHost:
             tenant_limits(settings, self._plans),
             TenantPlans(settings, self._plans, store),
             Variables(store.variables, Sealer(settings.SECRETS_KEY, settings.SECRETS_KEY_OLD)).of,
+            lambda tenant, seconds: usage.count(tenant, Usage(cpu_seconds=seconds)),
         )
         stack.push_async_callback(host.close, settings.DRAIN_SECS)
         beating = asyncio.create_task(_beat(settings.RUNNERS_DIR / ALIVE), name="sign of life")

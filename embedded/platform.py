@@ -21,6 +21,7 @@ from embedded.banner import banner
 from embedded.launcher import EmbeddedLauncher
 from embedded.runners_folder import runners_folder
 from gateway.journal import Journal, setup
+from gateway.usage import UsageMeter
 from plans import Plan
 from runner.bubblewrap.launcher import BubblewrapLauncher
 from runner.host import Host
@@ -34,6 +35,7 @@ from settings import Settings
 from store.contract import StoreUnavailable
 from store.sealing import Sealer
 from store.sqlite import SqliteStore
+from store.usage import Usage
 from store.variables import Variables
 from tokens.memory import MemoryLedger
 
@@ -74,6 +76,7 @@ class Platform:
         store = SqliteStore(settings.DATA_DIR)
         await store.open()
         stack.push_async_callback(store.close)
+        usage = UsageMeter(store, settings.USAGE_DAYS)
 
         packages = Packages(settings.PLUGINS, settings.DATA_DIR)
         variables = AdminVariables(settings.ADMIN_ENV_FILE, OWN_NAMES, packages)
@@ -88,6 +91,7 @@ class Platform:
             await self._tenant_limits(store),
             TenantPlans(settings, self._plans, store),
             Variables(store.variables, Sealer(settings.SECRETS_KEY, settings.SECRETS_KEY_OLD)).of,
+            lambda tenant, seconds: usage.count(tenant, Usage(cpu_seconds=seconds)),
         )
         variables.start()
         stack.push_async_callback(variables.close)
@@ -108,6 +112,7 @@ class Platform:
                 journal=journal,
                 inspect=Inspection(broker, settings.MAX_IMPORT_SECS),
                 plans=self._plans,
+                usage=usage,
                 # Variables change what importing a module gives, too. They have no digest: they are secrets.
                 environment=lambda: f"{packages.digest}+{variables.changes}" if variables.changes else packages.digest,
                 package_problem=lambda: packages.problem,

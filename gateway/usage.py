@@ -1,4 +1,5 @@
-"""What tenants use, counted per call in memory and added to the store in batches."""
+"""What tenants use, counted in memory and added to the store in batches: by gateways what calls are, by runner hosts the
+processor time of runners."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from store.usage import Usage, UsageStore
 log = logging.getLogger("plugbay")
 
 FLUSH_SECS: Final = 10.0
-"""Seconds between two batches: what a gateway that is killed has not told yet."""
+"""Seconds between two batches: what a process that is killed has not told yet."""
 MAX_COUNTED: Final = 20_000
 """Tenants and days that are counted at once; while the store is away for long, further ones are not."""
 
@@ -35,7 +36,7 @@ class Store(Protocol):
 
 
 class UsageMeter:
-    """Counts for one gateway."""
+    """Counts for one process."""
 
     def __init__(self, store: Store, keep_days: int) -> None:
         self._store = store
@@ -47,11 +48,11 @@ class UsageMeter:
         self._swept = ""
 
     def count(self, owner: str, used: Usage) -> None:
-        """One call of a tenant."""
+        """A tenant has used this."""
         self._add(_day(time.time()), owner, used)
 
     async def of(self, owner: str, days: int) -> dict[str, Usage]:
-        """What a tenant used on each of the last days, today included, as all gateways have told it by now.
+        """What a tenant used on each of the last days, today included, as all processes have told it by now.
         Raises StoreUnavailable."""
         await self.flush()
         return await self._store.usage.of(owner, _day(time.time(), days - 1))

@@ -41,6 +41,9 @@ class Supply(Protocol):
         """A prewarmed runner to bind, which can be given these limits; None: start one. Raises LaunchFailed
         when neither is allowed now."""
 
+    def consumed(self, seconds: float) -> None:
+        """The tenant's runners have had so much more processor time."""
+
 
 class Boss(Owner, Protocol):
     """The pool."""
@@ -262,6 +265,11 @@ class Crew:
         if not self._refilling:
             self._refilling = True
             self.own(self._refill(self._delay()))
+
+    def consumed(self, seconds: float) -> None:
+        """Its runners have had so much more processor time."""
+        if self._supply is not None:
+            self._supply.consumed(seconds)
 
     def _delay(self) -> float:
         return _RESTART_SECS[min(self._failures, len(_RESTART_SECS)) - 1] if self._failures else 0.0

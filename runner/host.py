@@ -17,7 +17,7 @@ from runner.limits import PoolLimits
 from runner.modules import ModuleSource
 from runner.own_variables import VariablesOf, none
 from runner.pool import Environment, Pool
-from runner.tenants import PlanOf, TenantLimits, TenantPools
+from runner.tenants import Consumed, PlanOf, TenantLimits, TenantPools, uncounted
 
 
 class NoEnvironment:
@@ -46,12 +46,15 @@ class Host:
         tenants: TenantLimits,
         plan_of: PlanOf,
         variables_of: VariablesOf = none,
+        consumed: Consumed = uncounted,
     ) -> None:
         """`folder` exists, belongs to this host alone, and is removed by `close`."""
         self._folder = folder
         self._admin = admin
         self._pool = Pool(ADMIN, admin, Trust.ADMIN, launcher, source, environment, self._folder, limits)
-        self._tenants = TenantPools(launcher, source, NoEnvironment(), self._folder, tenants, plan_of, variables_of)
+        self._tenants = TenantPools(
+            launcher, source, NoEnvironment(), self._folder, tenants, plan_of, variables_of, consumed
+        )
 
     async def start(self) -> None:
         """Starts the admin pool. Raises LaunchFailed or ControlMissing; `close` ends what was started."""

@@ -42,6 +42,15 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     """CPUs' worth of time; fractions are allowed."""
 
 
+class Used(msgspec.Struct, frozen=True):
+    """What a runner takes of the machine, all of its processes together, as the kernel counts it."""
+
+    memory_bytes: int
+    """RAM it holds now, without what the kernel would take back."""
+    cpu_seconds: float
+    """Processor time since it was started, its start included."""
+
+
 class RunnerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What a runner is started with. No field of it is a tenant's to choose."""
 
@@ -74,9 +83,9 @@ class Sandbox(Protocol):
     async def resize(self, resources: Resources) -> None:
         """Gives it other resources from now on. Raises LaunchFailed; what it has then is not known."""
 
-    async def memory(self) -> int | None:
-        """Bytes of RAM it holds now, without what the kernel would take back; None where nobody counts them
-        or the runner has ended."""
+    async def used(self) -> Used | None:
+        """What it takes of the machine. None where nobody counts that, or it has ended and nobody knows any more;
+        processor time never becomes less."""
 
     async def destroy(self, reason: str) -> None:
         """Ends every process inside and frees what the launcher made for it. When it returns

@@ -275,6 +275,10 @@ class Pool:
         """See Owner."""
         self._crew.over(runner, reason)
 
+    def consumed(self, seconds: float) -> None:
+        """See Owner."""
+        self._crew.consumed(seconds)
+
     async def scale(self, size: int) -> None:
         """See Crew."""
         await self._crew.scale(size)

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from runner.launcher import ControlMissing, LaunchFailed, Resources, RunnerSpec, Trust
+from runner.launcher import ControlMissing, LaunchFailed, Resources, RunnerSpec, Trust, Used
 from runner.worker import kernel, zygote
 from runner.worker_process import describe
 
@@ -94,7 +94,7 @@ class ProcessSandbox:
     async def resize(self, resources: Resources) -> None:
         """See launcher.Sandbox."""
 
-    async def memory(self) -> int | None:
+    async def used(self) -> Used | None:
         """See launcher.Sandbox: it has no group of its own to be counted in."""
         return None
 

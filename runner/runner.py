@@ -15,7 +15,7 @@ from calls import frames
 from calls.frames import CONTROL, Order
 from calls.pools import RunnerStatus
 from runner.connection import Connection, Peer
-from runner.launcher import Launcher, LaunchFailed, Resources, RunnerSpec, Sandbox, Trust
+from runner.launcher import Launcher, LaunchFailed, Resources, RunnerSpec, Sandbox, Trust, Used
 from runner.states import Lifecycle, State
 from runner.worker_process import MEMORY_LIMIT, WorkerProcess, describe
 
@@ -27,6 +27,8 @@ FORK_SECS: Final = 10.0
 """Seconds a forked worker may take to connect."""
 KILL_SECS: Final = 2.0
 """Seconds the zygote may take to kill a worker with its descendants; then the whole runner is destroyed."""
+LAST_LOOK_SECS: Final = 1.0
+"""Seconds that asking for what a runner has used may take when it ends."""
 LAST_WORDS_SECS: Final = 1.0
 """Seconds a runner whose zygote is silent may take to end, so that its end can be told with its reason."""
 
@@ -62,6 +64,9 @@ class Owner(Protocol):
     def runner_over(self, runner: Runner, reason: str) -> None:
         """The runner takes no more calls; those it held are answered."""
 
+    def consumed(self, seconds: float) -> None:
+        """A runner has had so much more processor time, its start included."""
+
 
 class Runner:
     """Begins with `start`. Ends with `drain`, `destroy` or by itself: always in `Owner.runner_over`, once."""
@@ -86,6 +91,7 @@ class Runner:
         self._server: asyncio.Server | None = None
         self._started = time.monotonic()
         self._past_calls = 0
+        self._cpu_seconds = 0.0
         self._reported = asyncio.Event()
         self._over = asyncio.Event()
         self._watcher: asyncio.Task[None] | None = None
@@ -200,9 +206,22 @@ class Runner:
             await self.gone()
             raise
 
-    async def memory(self) -> int | None:
-        """Bytes of RAM it holds now; None where that is not known."""
-        return None if self._sandbox is None else await self._sandbox.memory()
+    async def look(self) -> Used | None:
+        """What it takes of the machine now; None where that is not known. Its owner is told of the processor time
+        since the last look."""
+        used = None if self._sandbox is None else await self._sandbox.used()
+        if used is not None and used.cpu_seconds > self._cpu_seconds:
+            more, self._cpu_seconds = used.cpu_seconds - self._cpu_seconds, used.cpu_seconds
+            self._owner.consumed(more)
+        return used
+
+    async def _last_look(self) -> None:
+        """Before it is gone with what it counted. Nothing may keep it from its end for long."""
+        try:
+            async with asyncio.timeout(LAST_LOOK_SECS):
+                await self.look()
+        except TimeoutError:
+            log.warning("runner %s: what it used at last is not known", self.id)
 
     async def _abandon(self, reason: str) -> None:
         self._end(State.FAILED, reason)
@@ -251,6 +270,8 @@ class Runner:
         if self._control is not None:
             self._control.abort()
         if self._sandbox is not None:
+            if self._trust is Trust.TENANT and self.life.owner is not None:
+                await self._last_look()
             await self._sandbox.destroy(reason)
         if self._watcher is not None:
             await self._watcher

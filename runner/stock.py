@@ -124,6 +124,9 @@ class Stock:
         """See Owner."""
         raise AssertionError(f"a worker of prewarmed runner {runner.id}")
 
+    def consumed(self, seconds: float) -> None:
+        """See Owner. It is whoever's the runner will be."""
+
     def runner_over(self, runner: Runner, reason: str) -> None:
         """See Owner."""
         if runner in self._runners:

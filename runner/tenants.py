@@ -56,6 +56,17 @@ class PlanOf(Protocol):
         when its code is not to run."""
 
 
+class Consumed(Protocol):
+    """Hears of the processor time that tenants use."""
+
+    def __call__(self, owner: str, seconds: float) -> None:
+        """The runners of this tenant have had so much more, their starts included."""
+
+
+def uncounted(owner: str, seconds: float) -> None:
+    """Where nobody wants to know. See Consumed."""
+
+
 class StartBudget:
     """A token bucket per tenant: what a tenant that kills its runners may cost the machine."""
 
@@ -88,6 +99,7 @@ class TenantPools:
         limits: TenantLimits,
         plan_of: PlanOf,
         variables_of: VariablesOf,
+        consumed: Consumed,
     ) -> None:
         self._launcher = launcher
         self._source = source
@@ -96,6 +108,7 @@ class TenantPools:
         self._limits = limits
         self._plan_of = plan_of
         self._variables_of = variables_of
+        self.consumed = consumed
         self._stock = Stock(limits.prewarmed, self._new_runner, lambda: not self._full())
         self._budget = StartBudget(limits.starts_per_minute)
         self._pools: dict[str, Pool] = {}
@@ -341,3 +354,7 @@ class _Supply:
     def take(self, limits: Limits) -> Runner | None:
         """See Supply."""
         return self._pools.take(self._owner, limits)
+
+    def consumed(self, seconds: float) -> None:
+        """See Supply."""
+        self._pools.consumed(self._owner, seconds)

@@ -34,8 +34,8 @@ class Keeper(Protocol):
 
 
 class Upkeep:
-    """One pool's. A look costs nothing but what the launcher takes to tell of a runner's memory, and that
-    is asked for only after calls."""
+    """One pool's. A look costs nothing but what the launcher takes to tell what a runner takes of the machine, and
+    that is asked for only during calls and after some."""
 
     def __init__(self, keeper: Keeper, max_calls: int, idle_secs: float) -> None:
         """`max_calls`: of a runner until it is replaced, 0: any number; `idle_secs` without a call end a spare one."""
@@ -43,7 +43,7 @@ class Upkeep:
         self._max_calls = max_calls
         self._idle_secs = idle_secs
         self._weighed: dict[str, int] = {}
-        """Calls a runner had answered when its memory was asked for, by the runner's id."""
+        """Calls a runner had answered when it was asked for that and had no call, by the runner's id."""
 
     async def run(self) -> None:
         """Looks again and again, until it is cancelled."""
@@ -69,10 +69,13 @@ class Upkeep:
         calls = runner.calls
         if 0 < self._max_calls <= calls:
             return f"has answered {calls} calls (RUNNER_MAX_CALLS)"
-        if runner.busy or calls == self._weighed[runner.id]:
+        busy = runner.busy
+        if not busy and calls == self._weighed[runner.id]:
+            return None
+        used = await runner.look()
+        if busy:  # its calls will give back what they hold
             return None
         self._weighed[runner.id] = calls
-        memory = await runner.memory()
-        if memory is None or memory <= MAX_MEMORY_LEFT * runner.limits.resources.memory_bytes:
+        if used is None or used.memory_bytes <= MAX_MEMORY_LEFT * runner.limits.resources.memory_bytes:
             return None
-        return f"its calls left {memory} bytes of memory taken"
+        return f"its calls left {used.memory_bytes} bytes of memory taken"

@@ -21,6 +21,8 @@ class Usage(msgspec.Struct, kw_only=True):
     """Calls that waited for a runner to be bound or started."""
     run_seconds: float = 0.0
     """Wall-clock seconds that functions ran, together."""
+    cpu_seconds: float = 0.0
+    """Processor time of its runners: of functions, their children, imports, and the runners' start."""
     bytes_in: int = 0
     """Of request bodies."""
     bytes_out: int = 0

@@ -30,19 +30,23 @@ class Day(Shown):
     refused: int = Field(description="Those answered 429")
     cold_starts: int = Field(description="Those that waited for a runner")
     run_seconds: float = Field(description="Seconds that functions ran, by the clock")
+    cpu_seconds: float = Field(
+        description="Processor time of its runners: of functions and what they start, of imports, and of the runners' "
+        "own start. It is there some seconds later"
+    )
     bytes_in: int = Field(description="Bytes of request bodies")
     bytes_out: int = Field(description="Bytes of the bodies of answers")
 
 
 class Usage(Shown):
-    """Days on which there were calls, the first one first."""
+    """Days on which something was used, the first one first."""
 
     days: list[Day]
 
 
 @router.get("/tenants/{uuid}/usage", summary="See what a tenant used")
 async def see_usage(services: Wired, tenant: Named, query: Annotated[UsageQuery, Query()]) -> Usage:
-    """By day. What other gateways have counted in the last seconds is not in it yet. Takes the tenant's own key too."""
+    """By day. What other processes have counted in the last seconds is not in it yet. Takes the tenant's own key too."""
     found = await services.usage.of(tenant.uuid, query.days)
     return Usage(
         days=[

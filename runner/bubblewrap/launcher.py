@@ -16,7 +16,7 @@ from runner import sockets
 from runner.bubblewrap import command, enter, sandbox
 from runner.bubblewrap.proof import Prover
 from runner.bubblewrap.sandbox import BubblewrapSandbox
-from runner.launcher import LaunchFailed, RunnerSpec, Trust
+from runner.launcher import LaunchFailed, RunnerSpec, Trust, Used
 from runner.uids import NoUid, Uids
 from runner.worker import kernel
 from runner.worker_process import MEMORY_LIMIT
@@ -149,8 +149,8 @@ class BubblewrapLauncher:
         """Ends whoever holds more memory than it may, as long as there is anybody."""
         while self._running:
             watched = dict(self._running)
-            for runner, used in (await asyncio.to_thread(_held, watched)).items():
-                if used > watched[runner].most:
+            for runner, used in (await asyncio.to_thread(_taken, watched)).items():
+                if watched[runner].saw(used).memory_bytes > watched[runner].most:
                     watched[runner].end(MEMORY_LIMIT)
             await asyncio.sleep(WATCH_SECS)
         self._watching = None
@@ -165,15 +165,15 @@ async def _first(told: socket.socket) -> int:
         writer.close()
 
 
-def _held(watched: dict[str, BubblewrapSandbox]) -> dict[str, int]:
-    """Bytes of RAM that each of these holds, by runner."""
+def _taken(watched: dict[str, BubblewrapSandbox]) -> dict[str, Used]:
+    """What each of these takes of the machine, by runner."""
     children: dict[int, list[int]] = {}
     for child, parent in kernel.parents().items():
         children.setdefault(parent, []).append(child)
-    found: dict[str, int] = {}
+    found: dict[str, Used] = {}
     for runner, one in watched.items():
         everybody = [one.first]
         for process in everybody:
             everybody += children.get(process, ())
-        found[runner] = sandbox.held(everybody, enough=one.most)
+        found[runner] = sandbox.taken(everybody, enough=one.most)
     return found

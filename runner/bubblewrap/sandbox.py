@@ -10,7 +10,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from runner.launcher import LaunchFailed, Resources
+from runner.launcher import LaunchFailed, Resources, Used
 from runner.worker import kernel
 from runner.worker_process import describe
 
@@ -36,6 +36,8 @@ class BubblewrapSandbox:
         self._process = process
         self._tmp = tmp
         self._over = over
+        self._cpu_seconds = 0.0
+        """As last seen."""
         self._reason: str | None = None
         self._ended = asyncio.create_task(self._end(), name=f"wait for runner {runner}")
 
@@ -62,9 +64,16 @@ class BubblewrapSandbox:
         """See launcher.Sandbox."""
         raise LaunchFailed(f"a sandbox of bubblewrap keeps the resources it was started with ({resources} wanted)")
 
-    async def memory(self) -> int | None:
-        """See launcher.Sandbox."""
-        return None if self._ended.done() else held([self.first, *kernel.descendants(self.first)])
+    async def used(self) -> Used | None:
+        """See launcher.Sandbox. Once it has ended, what was last seen."""
+        if self._ended.done():
+            return Used(0, self._cpu_seconds)
+        return self.saw(taken([self.first, *kernel.descendants(self.first)]))
+
+    def saw(self, used: Used) -> Used:
+        """Somebody has looked. What was counted of a process that has ended unseen since stays counted."""
+        self._cpu_seconds = max(self._cpu_seconds, used.cpu_seconds)
+        return Used(used.memory_bytes, self._cpu_seconds)
 
     async def destroy(self, reason: str) -> None:
         """See launcher.Sandbox."""
@@ -77,6 +86,12 @@ class BubblewrapSandbox:
             self._reason = self._reason or reason
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+
+def taken(processes: list[int], enough: int = 0) -> Used:
+    """What these processes take of the machine together; see `held`. The kernel adds a process's time to that of
+    its parent, once that has waited for it."""
+    return Used(held(processes, enough), sum(map(kernel.cpu_seconds, processes)))
 
 
 def held(processes: list[int], enough: int = 0) -> int:

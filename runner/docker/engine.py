@@ -14,6 +14,8 @@ import msgspec
 import requests
 from docker import errors
 
+from runner.launcher import Used
+
 _THREADS: Final = 8
 _TIMEOUT_SECS: Final = 60
 """Seconds one request may take; the Engine answers most within milliseconds, a start within a second."""
@@ -141,14 +143,17 @@ class Engine:
             errors.create_api_error_from_http_exception(error)
         return list(response.json().get("Warnings") or ())
 
-    async def memory(self, container: str) -> int | None:
-        """Bytes of RAM its processes hold now, without files that are merely cached; None when it does not run."""
-        found = (await self._run(partial(self._client.stats, container, stream=False, one_shot=True)))["memory_stats"]
-        if "usage" not in found:
+    async def used(self, container: str) -> Used | None:
+        """What the control group of a container counts; of RAM without files that are merely cached. None when it
+        does not run."""
+        found = await self._run(partial(self._client.stats, container, stream=False, one_shot=True))
+        memory = found["memory_stats"]
+        if "usage" not in memory:
             return None
-        counted = found.get("stats", {})
+        counted = memory.get("stats", {})
         cached = counted.get("total_inactive_file", counted.get("inactive_file", 0))  # cgroup v1, v2
-        return max(0, int(found["usage"]) - int(cached))
+        nanoseconds = found["cpu_stats"]["cpu_usage"]["total_usage"]
+        return Used(max(0, int(memory["usage"]) - int(cached)), int(nanoseconds) / 1e9)
 
     async def remove(self, container: str) -> None:
         """Kills a container and removes it. Raises Conflict while somebody else is removing it."""

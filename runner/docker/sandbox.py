@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from runner.docker import template
 from runner.docker.engine import Conflict, Engine, EngineAway, EngineError, NotThere
-from runner.launcher import LaunchFailed, Resources
+from runner.launcher import LaunchFailed, Resources, Used
 
 log = logging.getLogger("plugbay.runner")
 
@@ -71,10 +71,10 @@ class DockerSandbox:
         except EngineError as error:
             raise LaunchFailed(f"a runner could not be given the resources of its plan: {error}") from error
 
-    async def memory(self) -> int | None:
+    async def used(self) -> Used | None:
         """See launcher.Sandbox."""
         try:
-            return await self._engine.memory(self.container)
+            return await self._engine.used(self.container)
         except EngineError as error:
             log.debug("runner %s: %s", self._runner, error)
             return None

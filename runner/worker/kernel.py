@@ -127,6 +127,15 @@ def _read_all(file: str) -> Iterator[tuple[int, bytes]]:
                 continue
 
 
+def cpu_seconds(process: int) -> float:
+    """Processor time of a process, and of the children it has waited for with theirs; 0 when it is gone."""
+    try:
+        stat = Path(f"/proc/{process}/stat").read_bytes()
+    except OSError:
+        return 0.0
+    return sum(map(int, stat[stat.rindex(b")") + 2 :].split()[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
 def parents() -> dict[int, int]:
     """Process id → parent's process id, of all processes that can be seen."""
     # The command name may hold spaces and brackets: the state follows the last bracket.

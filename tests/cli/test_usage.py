@@ -14,6 +14,7 @@ DAY = {
     "refused": 3,
     "cold_starts": 1,
     "run_seconds": 4.25,
+    "cpu_seconds": 1.5,
     "bytes_in": 100,
     "bytes_out": 200,
 }
@@ -24,5 +25,17 @@ def test_each_day_is_a_row(plugbay: FakePlugbay, tool: Tool) -> None:
     shown = tool("usage", UUID, "--days", "7")
     assert shown.exit_code == 0
     assert plugbay.last.target.endswith("/usage?days=7")
-    assert shown.stdout.splitlines()[1].split() == ["2026-01-31", "12", "2", "3", "1", "4.2", "s", "100", "200"]
+    assert shown.stdout.splitlines()[1].split() == [
+        "2026-01-31",
+        "12",
+        "2",
+        "3",
+        "1",
+        "4.2",
+        "s",
+        "1.5",
+        "s",
+        "100",
+        "200",
+    ]
     assert json.loads(tool("usage", UUID, "--json").stdout) == {"days": [DAY]}

@@ -21,6 +21,7 @@ from calls.inprocess import InProcessBroker
 from deploy.front import Front, Parts
 from deploy.process import Broken
 from gateway.journal import Journal
+from gateway.usage import UsageMeter
 from plans import Plan
 from store.sqlite import SqliteStore
 from tests.gateway.control_server import AUTHORIZED, TwoPools, settings
@@ -63,6 +64,7 @@ async def front(tmp_path: Path) -> AsyncIterator[Front]:
             pools=TwoPools(),
             journal=journal,
             inspect=_inspect,
+            usage=UsageMeter(store, 90),
             plans={"free": Plan(memory_mb=64, cpus=1, runners=1, workers=1)},
             environment=lambda: "",
             package_problem=lambda: None,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.embedded.server import ADMIN_KEY, Embedded, running
 
 pytestmark = pytest.mark.needs("bubblewrap")
 
+PATIENCE_SECS = 30
 PLANS = """
 [free]
 memory_mb = 256
@@ -32,6 +34,12 @@ queue = 1
 seconds = 1
 modules = 2
 bundle_bytes = 1024
+
+[plain]
+memory_mb = 256
+cpus = 1
+runners = 1
+workers = 4
 """
 SOURCE = """
 import time
@@ -47,6 +55,27 @@ def size(text: str = ""):
 @expose.endpoint(method="GET", timeout=20)
 def forever():
     time.sleep(60)
+"""
+BURNING = """
+import os
+import time
+
+import expose
+
+
+def burn(seconds):
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+
+
+@expose.endpoint(method="GET")
+def run():
+    if not os.fork():
+        burn(0.5)
+        os._exit(0)
+    burn(0.5)
+    os.wait()
 """
 
 
@@ -77,6 +106,14 @@ def upload(platform: Embedded, tenant: str, name: str, source: str = SOURCE) -> 
     )
 
 
+def until(holds: Callable[[], bool]) -> None:
+    """Fails when it does not hold in time."""
+    end = time.monotonic() + PATIENCE_SECS
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 def test_a_rate_is_told_and_another_plan_lifts_it(platform: Embedded) -> None:
     one, other = register(platform, "rate", "free"), register(platform, "other", "free")
     assert [platform.post(f"/{one}/t/size/", json={"text": "x"}).status_code for _ in range(3)] == [200] * 3
@@ -92,6 +129,21 @@ def test_a_rate_is_told_and_another_plan_lifts_it(platform: Embedded) -> None:
     assert (day["bytes_in"], day["bytes_out"] > 0, day["run_seconds"] > 0) == (3 * len('{"text":"x"}'), True, True)
     assert platform.api("PATCH", f"/tenants/{one}", json={"plan": "narrow"}).is_success
     assert platform.post(f"/{one}/t/size/").status_code == 200
+
+
+def test_processor_time_is_counted_with_that_of_child_processes(platform: Embedded) -> None:
+    uuid = register(platform, "burning", "plain")
+    assert upload(platform, uuid, "burning", BURNING).is_success
+
+    def used() -> float:
+        days = platform.api("GET", f"/tenants/{uuid}/usage").json()["days"]
+        return float(sum(day["cpu_seconds"] for day in days))
+
+    assert platform.post(f"/{uuid}/t/size/").status_code == 200
+    until(lambda: used() > 0)
+    before = used()
+    assert platform.get(f"/{uuid}/burning/run/").status_code == 200
+    until(lambda: used() >= before + 0.95)
 
 
 def test_one_runs_one_waits_and_others_are_refused(platform: Embedded) -> None:

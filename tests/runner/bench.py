@@ -82,6 +82,8 @@ class Bench:
 
     def __init__(self, host: Host, modules: Modules, before: set[int], folder: Path) -> None:
         self.host = host
+        self.consumed: dict[str, float] = {}
+        """Processor time of each tenant, as the host has told it."""
         self.folder = folder
         """The host's own, with a folder for each runner."""
         self.modules = modules
@@ -236,9 +238,15 @@ async def hosting(
     modules = Modules()
     plan_of = plan_of or one_plan(all_tenants.pool)
     folder = Path(tempfile.mkdtemp())
-    host = Host(OWNER, launcher, modules, NoPackages(), folder, pool, all_tenants, plan_of)
+    consumed: dict[str, float] = {}
+
+    def consume(owner: str, seconds: float) -> None:
+        consumed[owner] = consumed.get(owner, 0.0) + seconds
+
+    host = Host(OWNER, launcher, modules, NoPackages(), folder, pool, all_tenants, plan_of, consumed=consume)
     await host.start()
     bench = Bench(host, modules, before, folder)
+    bench.consumed = consumed
     yield bench
     await host.close(5)
     assert not alone or not bench.left()

@@ -170,14 +170,16 @@ async def test_a_runner_is_resized_while_it_runs_or_says_that_it_cannot_be(kind:
         else:
             with pytest.raises(LaunchFailed, match="resources"):
                 await sandbox.resize(larger)
-        memory = await sandbox.memory()
-        assert memory is None or MIB < memory < larger.memory_bytes
+        used = await sandbox.used()
+        assert used is None or MIB < used.memory_bytes < larger.memory_bytes
+        assert used is None or 0 < used.cpu_seconds < 100
         # It obeys as before.
         nonce = secrets.token_bytes(16)
         writer.write(CONTROL.pack(Order.FORK, nonce, 0, 0) + CONTROL.pack(Order.KILL, nonce, 0, 0))
         assert CONTROL.unpack(await reader.readexactly(CONTROL.size))[:2] == (Order.EXITED, nonce)
         await sandbox.destroy("the test is over")
-        assert await sandbox.memory() is None
+        later = await sandbox.used()
+        assert later is None or (used is not None and later.cpu_seconds >= used.cpu_seconds and not later.memory_bytes)
 
 
 async def test_without_a_sandbox_tenants_are_refused_and_nothing_is_left(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from store.audit import Entry, new_id
 from store.contract import Conflict, Status, StoreUnavailable, Tenant, TenantChange, Version
 from store.sqlite import SqliteStore
 from store.sqlite_file import VERSION
+from store.usage import Usage
 from tests.store.test_contract import ADMIN, TENANT, kept, module
 
 
@@ -238,6 +239,8 @@ async def test_a_file_of_the_second_schema_is_taken_up_with_all_it_has(folder: P
     entry = Entry(id=new_id(1.5), who="admin", what="tenant changed", address="::1")
     await store.audit.add([entry])
     assert await store.audit.find("", "", "", 9) == [entry]
+    await store.usage.add("2026-01-02", {TENANT: Usage(calls=1, cpu_seconds=0.5)})
+    assert await store.usage.of(TENANT, "") == {"2026-01-02": Usage(calls=1, cpu_seconds=0.5)}
     assert await store.tenant(TENANT) == msgspec.structs.replace(ada, token_keys="sealed")
     await store.close()
 

@@ -44,12 +44,14 @@ async def test_variables_are_kept_on_condition_of_their_revision(store: Store) -
 
 
 async def test_usage_is_added_up_by_tenant_and_day(store: Store) -> None:
-    await store.usage.add("2026-01-02", {TENANT: Usage(calls=2, run_seconds=0.5), ADMIN: Usage(calls=9)})
+    await store.usage.add(
+        "2026-01-02", {TENANT: Usage(calls=2, run_seconds=0.5, cpu_seconds=0.25), ADMIN: Usage(calls=9)}
+    )
     await store.usage.add("2026-01-02", {TENANT: Usage(calls=1, errors=1, bytes_in=5, bytes_out=7, cold_starts=1)})
     await store.usage.add("2026-01-01", {TENANT: Usage(calls=4, refused=3)})
     await store.usage.add("2026-01-03", {})
     first = Usage(calls=4, refused=3)
-    second = Usage(calls=3, errors=1, run_seconds=0.5, bytes_in=5, bytes_out=7, cold_starts=1)
+    second = Usage(calls=3, errors=1, run_seconds=0.5, cpu_seconds=0.25, bytes_in=5, bytes_out=7, cold_starts=1)
     assert await store.usage.of(TENANT, "2026-01-01") == {"2026-01-01": first, "2026-01-02": second}
     assert list(await store.usage.of(TENANT, "2026-01-01")) == ["2026-01-01", "2026-01-02"]
     assert await store.usage.of(TENANT, "2026-01-02") == {"2026-01-02": second}

@@ -37,6 +37,13 @@ except OSError as error:
     return [error.errno, made]
 """
 
+BURN = """
+import time
+end = time.process_time() + kwargs["seconds"]
+while time.process_time() < end:
+    pass
+"""
+
 
 async def plan_of(owner: str) -> PoolLimits:
     return PLANS[owner]
@@ -89,6 +96,25 @@ async def test_c17_files_without_a_byte_are_bounded_too(bench: Bench, request: p
         number, made = msgspec.json.decode(reply.payload)
         assert (number, made < 5000) == (errno.ENOSPC, True)
     assert await bench.value("who", "run", owner=SMALL) == before
+
+
+async def test_processor_time_is_told_while_a_runner_has_calls_and_when_it_ends(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.upkeep.CHECK_SECS", 0.05)
+    bench.modules.put("who", source(BURN))
+    await bench.value("who", "run", owner=SMALL, seconds=0.5)
+    await until(lambda: bench.consumed.get(SMALL, 0) >= 0.5)
+    told = bench.consumed[SMALL]
+    long = bench.start("who", "run", owner=SMALL, seconds=3)
+    await until(lambda: bench.consumed[SMALL] >= told + 0.5)
+    assert not long.done()
+    await long
+    monkeypatch.setattr("runner.upkeep.CHECK_SECS", 100)
+    await bench.value("who", "run", owner=LARGE, seconds=0.3)
+    bench.host.end(LARGE, 5)
+    await until(lambda: bench.consumed.get(LARGE, 0) >= 0.3)
+    assert set(bench.consumed) == {SMALL, LARGE}
 
 
 @pytest.mark.parametrize("bench", ["runc"], indirect=True)
