@@ -289,6 +289,22 @@ class SigningKeys(msgspec.Struct, frozen=True):
     keys: list[SigningKey]
 
 
+class ApiKey(msgspec.Struct, frozen=True):
+    """A key of a tenant, without what is secret of it."""
+
+    id: str
+    name: str
+    scopes: list[str]
+    created: float
+    expires: float | None
+
+
+class ApiKeys(msgspec.Struct, frozen=True):
+    """Those of a tenant."""
+
+    keys: list[ApiKey]
+
+
 def read(value: Any, kind: type[_T]) -> _T:
     """The answer as `kind`. Raises Problem when it is not one: another version answers."""
     try:

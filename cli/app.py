@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cli import (
+    api_keys,
     audit,
     call,
     deploy,
@@ -61,6 +62,7 @@ for command in (
     app.command()(command)
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(keys.app, name="keys")
+app.add_typer(api_keys.app, name="api-keys")
 app.add_typer(token.app, name="token")
 app.add_typer(env.app, name="env")
 app.add_typer(store.app, name="store")

@@ -204,8 +204,8 @@ class Server:
             raise self._stranger() from error
         if response.status_code == 401:
             summary = (
-                f"Plugbay at {self.url} does not take this key. It takes the ADMIN_KEY of its own .env.local: "
-                "set PLUGBAY_KEY to it"
+                f"Plugbay at {self.url} does not take this key. It takes the ADMIN_KEY of its own .env.local, "
+                "or a tenant's key that is good: set PLUGBAY_KEY to it"
                 if self._key
                 else f"Plugbay at {self.url} wants a key: set PLUGBAY_KEY to the ADMIN_KEY of its .env.local"
             )

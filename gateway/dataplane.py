@@ -27,6 +27,7 @@ from gateway.request.arguments import RequestFacts, encode_arguments
 from gateway.request.body import ClientGone, read_body
 from gateway.request.path import split
 from gateway.runtime_settings import RuntimeSettings
+from gateway.tenant_keys import without_keys
 from gateway.usage import UsageMeter
 from settings import Settings
 from store.contract import Status, StoreUnavailable, Tenant
@@ -304,7 +305,7 @@ def _facts(scope: Any, headers: list[tuple[bytes, bytes]], call: str) -> Request
         method=scope["method"],
         path=scope["raw_path"].decode("latin-1"),
         query=scope["query_string"].decode("latin-1"),
-        headers=known.shown(headers),
+        headers=without_keys(known.shown(headers)),
         client=client[0] if client else "",
         call=call,
         identity=known.identity,

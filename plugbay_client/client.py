@@ -1,9 +1,10 @@
-"""Calls of a tenant's functions, each with a token of its own."""
+"""Calls of a tenant's functions, each with a token of its own or all with an API key."""
 
 from __future__ import annotations
 
 import http.client
 import json
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from plugbay_client.token import TokenKey, mint
 
 _PLAIN: Final = "".join(map(chr, range(0x21, 0x7F))).replace("#", "").replace("?", "")
 """Characters of a path that are sent as they are; Plugbay itself refuses most of them."""
+_API_KEY: Final = re.compile(r"pba_([0-9a-f]{32})_[0-9a-f]{16}_[A-Za-z0-9_-]{43}")
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,9 @@ class Client:
 
     def __init__(self, url: str, tenant: str, key: str | None = None, *, timeout: float = 60.0) -> None:
         """`url` is where Plugbay is reached, with the path below which a proxy has it, if any. `tenant` is a UUID,
-        the admin's for functions of the admin. Without `key` (`pbk_…`), calls have no token. `timeout` in
-        seconds, for each wait for the network. Raises ValueError."""
+        the admin's for functions of the admin. With `key`, each call has a token made with it (`pbk_…`), or the key
+        itself (`pba_…`, an API key with the scope `call`). `timeout` in seconds, for each wait for the network.
+        Raises ValueError."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise ValueError(f"{url!r} is no address: write it like https://plugbay.example")
@@ -58,7 +61,8 @@ class Client:
         self._host, self._port = parts.hostname, parts.port
         self._below = quote(parts.path.rstrip("/"), safe=_PLAIN)
         self._tenant = UUID(tenant)
-        self._key = TokenKey.parse(key) if key is not None else None
+        self._api_key = _api_key(key, self._tenant) if key is not None and key.startswith("pba_") else None
+        self._key = TokenKey.parse(key) if key is not None and self._api_key is None else None
         self._timeout = timeout
         self._tls = ssl.create_default_context() if self._https else None
 
@@ -105,6 +109,8 @@ class Client:
         sent = dict(headers or {})
         if self._key is not None:
             sent["Authorization"] = "Token " + mint(self._key, self._tenant, method, target)
+        elif self._api_key is not None:
+            sent["Authorization"] = f"Bearer {self._api_key}"
         connection = self._connect()
         try:
             connection.request(method, self._below + target, body, sent)
@@ -118,6 +124,16 @@ class Client:
         if self._tls is not None:
             return http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout, context=self._tls)
         return http.client.HTTPConnection(self._host, self._port, timeout=self._timeout)
+
+
+def _api_key(text: str, tenant: UUID) -> str:
+    """An API key, when it is one of this tenant. Raises ValueError, which does not repeat it."""
+    found = _API_KEY.fullmatch(text)
+    if found is None:
+        raise ValueError("this is no API key: it is as plugbay api-keys new shows it")
+    if found[1] != tenant.hex:
+        raise ValueError("this API key is another tenant's")
+    return text
 
 
 def _problem(answer: Answer) -> str:

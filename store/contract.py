@@ -51,6 +51,8 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True):
     """The public keys that its uploads are signed with; `catalogue.signatures` reads them. Empty: it has none."""
     signatures: str = ""
     """When the newest upload of each name was signed, removed modules included."""
+    api_keys: str = ""
+    """Its other keys, by their digests; `gateway.api_keys` reads them. Empty: it has none."""
 
 
 class TenantChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +65,7 @@ class TenantChange(msgspec.Struct, frozen=True, kw_only=True):
     token_keys: str | None = None
     signing_keys: str | None = None
     signatures: str | None = None
+    api_keys: str | None = None
 
 
 def changing(change: TenantChange) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Final
 
 from store.contract import StoreUnavailable
 
-VERSION: Final = 7
+VERSION: Final = 8
 """Of the schema, kept in the file as `user_version`."""
 
 BUSY_SECS: Final = 5.0
@@ -63,6 +63,8 @@ CREATE INDEX audit_who ON audit (who, id);
 
 _USAGE_OF_VERSION_7: Final = "ALTER TABLE usage ADD COLUMN cpu_seconds REAL NOT NULL DEFAULT 0;"
 
+_TENANTS_OF_VERSION_8: Final = "ALTER TABLE tenant ADD COLUMN api_keys TEXT NOT NULL DEFAULT '';"
+
 _SCHEMA: Final = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE tenant (uuid TEXT PRIMARY KEY, status TEXT NOT NULL);
@@ -80,6 +82,7 @@ CREATE INDEX module_digest ON module (digest);
 {_NEW_IN_VERSION_5}
 {_NEW_IN_VERSION_6}
 {_USAGE_OF_VERSION_7}
+{_TENANTS_OF_VERSION_8}
 CREATE TABLE revision (owner TEXT PRIMARY KEY, revision INTEGER NOT NULL);
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 PRAGMA user_version = {VERSION};
@@ -93,6 +96,7 @@ _UPDATES: Final = (
     _NEW_IN_VERSION_5,
     _NEW_IN_VERSION_6,
     _USAGE_OF_VERSION_7,
+    _TENANTS_OF_VERSION_8,
 )
 """From each version of the schema to the next, the first from 1."""
 

@@ -9,7 +9,9 @@ from typing import Any, Final
 from store.contract import Conflict, Status, Tenant, TenantChange, changing
 from store.tenant_search import beginning_with, folded
 
-_SELECT: Final = "SELECT uuid, name, plan, status, created, key, token_keys, signing_keys, signatures FROM tenant"
+_SELECT: Final = (
+    "SELECT uuid, name, plan, status, created, key, token_keys, signing_keys, signatures, api_keys FROM tenant"
+)
 
 
 def find(connection: sqlite3.Connection, uuid: str) -> Tenant | None:
@@ -40,7 +42,7 @@ def add(connection: sqlite3.Connection, tenant: Tenant) -> None:
     try:
         connection.execute(
             "INSERT INTO tenant (uuid, name, folded, plan, status, created, key, token_keys,"
-            " signing_keys, signatures) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " signing_keys, signatures, api_keys) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 tenant.uuid,
                 tenant.name,
@@ -52,6 +54,7 @@ def add(connection: sqlite3.Connection, tenant: Tenant) -> None:
                 tenant.token_keys,
                 tenant.signing_keys,
                 tenant.signatures,
+                tenant.api_keys,
             ),
         )
     except sqlite3.IntegrityError as error:
@@ -74,10 +77,11 @@ def change(
         connection.execute(
             "UPDATE tenant SET name = coalesce(?, name), folded = coalesce(?, folded), plan = coalesce(?, plan),"
             " status = coalesce(?, status), key = coalesce(?, key), token_keys = coalesce(?, token_keys),"
-            " signing_keys = coalesce(?, signing_keys), signatures = coalesce(?, signatures) WHERE uuid = ?",
+            " signing_keys = coalesce(?, signing_keys), signatures = coalesce(?, signatures),"
+            " api_keys = coalesce(?, api_keys) WHERE uuid = ?",
             (
                 *(wanted.name, name, wanted.plan, status, wanted.key, wanted.token_keys),
-                *(wanted.signing_keys, wanted.signatures, uuid),
+                *(wanted.signing_keys, wanted.signatures, wanted.api_keys, uuid),
             ),
         )
     except sqlite3.IntegrityError as error:

@@ -17,9 +17,9 @@ from calls import bundle as bundles
 from store.audit import Entry
 from store.contract import Conflict, Module, Store, Tenant, TenantChange
 
-FORMAT: Final = 5
+FORMAT: Final = 6
 """1 had of a tenant its UUID and status alone, 2 no variables, 3 no earlier versions and no keys for signatures, 4 no
-audit trail."""
+audit trail, 5 no API keys."""
 MAX_RECORD_BYTES: Final = 64 * 1024 * 1024
 """Bytes of one record; the largest is a bundle."""
 _BATCH: Final = 100
@@ -213,6 +213,7 @@ async def _put_tenant(store: Store, tenant: Tenant) -> None:
         token_keys=tenant.token_keys or None,
         signing_keys=tenant.signing_keys or None,
         signatures=tenant.signatures or None,
+        api_keys=tenant.api_keys or None,
     )
     try:
         if await store.change_tenant(tenant.uuid, change) is None:

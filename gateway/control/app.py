@@ -7,6 +7,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 
 from gateway.control import (
+    api_keys,
     call_logs,
     documents,
     environ,
@@ -36,7 +37,7 @@ _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     status: {"model": Problem, "description": text}
     for status, text in {
         401: "The key is missing or wrong",
-        403: "The key is a tenant's, and this is not the tenant's own",
+        403: "The key is a tenant's, and this is not the tenant's own, or takes a scope that the key has not",
         404: "What is named does not exist",
         422: "The request is not valid; `errors` names each field",
         503: "Not now: see `Retry-After`",
@@ -71,6 +72,7 @@ def routes_alone() -> FastAPI:
         versions.router,
         signing_keys.router,
         installation_key.router,
+        api_keys.router,
         token_keys.router,
         environ.router,
         usage.router,

@@ -22,6 +22,8 @@ async def record(request: Request, what: str, tenant: str = "", **about: str) ->
     of it may be a secret. To be called once, when the change has taken effect."""
     services: Services = request.app.state.services
     principal: Principal = request.scope[PRINCIPAL]
+    if principal.api_key:
+        about["api_key"] = principal.api_key
     entry = Entry(
         id=new_id(time.time()),
         who=principal.called,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
@@ -13,7 +13,7 @@ from gateway.control import models
 from gateway.control.answer import encode
 from gateway.control.errors import Rejected
 from gateway.control.keys import Principal
-from gateway.control.services import Services, Who, Wired
+from gateway.control.services import Services, Still, Who, Wired
 from gateway.logs import Follower, TooManyFollowers
 
 router: Final = APIRouter(tags=["logs"])
@@ -26,10 +26,10 @@ STREAM: Final[dict[str, Any]] = {
 
 
 class FollowResponse(StreamingResponse):
-    """The log as it grows. Whatever ends the answer, the log forgets its reader."""
+    """The log as it grows, as long as `still` says so. Whatever ends the answer, the log forgets its reader."""
 
-    def __init__(self, follower: Follower) -> None:
-        super().__init__(_lines(follower), media_type=MEDIA_TYPE)
+    def __init__(self, follower: Follower, still: Callable[[], Awaitable[bool]]) -> None:
+        super().__init__(_lines(follower, still), media_type=MEDIA_TYPE)
         self._follower = follower
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,8 +39,10 @@ class FollowResponse(StreamingResponse):
             self._follower.close()
 
 
-async def _lines(follower: Follower) -> AsyncIterator[bytes]:
+async def _lines(follower: Follower, still: Callable[[], Awaitable[bool]]) -> AsyncIterator[bytes]:
     async for record, missed in follower:
+        if not await still():
+            return
         shown = models.LogRecord.model_validate(record)
         shown.missed = missed
         yield encode(shown.model_dump()) + b"\n"
@@ -48,12 +50,13 @@ async def _lines(follower: Follower) -> AsyncIterator[bytes]:
 
 @router.get("/logs", summary="Read what functions printed", response_model=models.LogRecords, responses={200: STREAM})
 async def read_logs(
-    services: Wired, who: Who, query: Annotated[models.LogsQuery, Query()]
+    services: Wired, who: Who, still: Still, query: Annotated[models.LogsQuery, Query()]
 ) -> models.LogRecords | FollowResponse:
     """Records of calls that printed something or failed, the newest first. What is kept is bounded by
-    LOGS_KEPT_BYTES, the oldest going first, and does not outlive the process. A tenant's key shows its own."""
+    LOGS_KEPT_BYTES, the oldest going first, and does not outlive the process. A tenant's key shows its own; what
+    follows ends instead of showing another record once the key is no longer good."""
     if query.follow:
-        return _follow(services, who, query)
+        return _follow(services, who, still, query)
     found = services.logs.select(who.owner, query.module, query.call, query.limit + 1, query.cursor)
     page = found[: query.limit]
     return models.LogRecords(
@@ -62,11 +65,14 @@ async def read_logs(
     )
 
 
-def _follow(services: Services, who: Principal, query: models.LogsQuery) -> FollowResponse:
+def _follow(
+    services: Services, who: Principal, still: Callable[[], Awaitable[bool]], query: models.LogsQuery
+) -> FollowResponse:
     for field in ("call", "cursor"):
         if getattr(query, field) is not None:
             raise Rejected(422, f"{field} names what was, follow waits for what comes: give one of them.", field=field)
     try:
-        return FollowResponse(services.logs.follow(who.owner, query.module, query.limit, tenant=not who.admin))
+        follower = services.logs.follow(who.owner, query.module, query.limit, tenant=not who.admin)
     except TooManyFollowers as error:
         raise Rejected(503, f"{error}.", field="follow", retry_after=10) from error
+    return FollowResponse(follower, still)

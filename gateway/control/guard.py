@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from functools import partial
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.control.answer import Answer
 from gateway.control.errors import problem, store_away
 from gateway.control.keys import Keys, Principal
+from gateway.control.scopes import scope_of
 from store.contract import StoreUnavailable
 
 log = logging.getLogger("plugbay.audit")
@@ -35,6 +37,8 @@ ANSWER_HEADERS: Final = {
 
 PRINCIPAL: Final = "plugbay.principal"
 """Where in the scope of a request stands who sent it."""
+STILL: Final = "plugbay.still"
+"""Where stands what tells whether they might send it now: a request may last longer than its key."""
 
 _READING: Final = frozenset(("GET", "HEAD", "OPTIONS"))
 _SHOWN: Final = 200
@@ -90,10 +94,9 @@ class Guard:
                     headers={"WWW-Authenticate": "Bearer"},
                 )
             scope[PRINCIPAL] = principal
-            if not _may(principal, scope["method"], scope["raw_path"]):
-                if not principal.enabled:
-                    return problem(403, f"tenant {principal.owner} is disabled", field="Authorization")
-                return problem(403, "This takes the admin's key.", field="Authorization")
+            if (why := _forbidden(principal, scope["method"], scope["raw_path"])) is not None:
+                return problem(403, why, field="Authorization")
+            scope[STILL] = partial(self._still, scope["headers"], scope["method"], scope["raw_path"])
         if path != scope["raw_path"] or b"//" in path or b"/." in path:
             return problem(404, "There is nothing at this path.", field="path")
         most = self._max_upload if scope["method"] == "PUT" and _UPLOAD.fullmatch(path) else MAX_BODY
@@ -101,25 +104,26 @@ class Guard:
             return problem(413, f"A body has at most {most} bytes.", field="body")
         return None
 
+    async def _still(self, headers: list[tuple[bytes, bytes]], method: str, raw_path: bytes) -> bool:
+        """Whether a request that was let through would be now."""
+        try:
+            principal = await self._keys.holder(headers)
+        except StoreUnavailable:
+            return False
+        return principal is not None and _forbidden(principal, method, raw_path) is None
 
-def _may(principal: Principal, method: str, raw_path: bytes) -> bool:
-    """Whether somebody may ask for this at all: a tenant for what is its own, and nothing else."""
+
+def _forbidden(principal: Principal, method: str, raw_path: bytes) -> str | None:
+    """Why somebody may not ask for this at all; None when they may: a tenant for what is its own, with a key that
+    has the scope, and for nothing else."""
     if principal.admin:
-        return True
+        return None
     if not principal.enabled:
-        return False
-    own = rb"/api/tenants/%b" % principal.owner.encode()
-    paths = {
-        "GET": rb"/api/(modules(/[^/]+)?|endpoints|logs|audit|installation-key)/?|"
-        rb"%b(/modules|/token-keys|/environ|/usage)?/?" % own,
-        "PUT": rb"%b/(modules|environ)/[^/]+/?" % own,
-        "POST": rb"%b/(token-keys|tokens)/?" % own,
-        "DELETE": rb"%b/((modules|token-keys|environ)/[^/]+|token-keys)/?" % own,
-    }
-    paths["GET"] += rb"|%b/(modules/[^/]+/versions(/[^/]+)?|signing-keys)/?" % own
-    paths["POST"] += rb"|%b/(modules/[^/]+/rollback|signing-keys)/?" % own
-    paths["HEAD"] = paths["GET"]
-    return method in paths and re.fullmatch(paths[method], raw_path) is not None
+        return f"tenant {principal.owner} is disabled"
+    needed = scope_of(method, raw_path, principal.owner)
+    if needed is None:
+        return "This takes the admin's key."
+    return None if needed in principal.scopes else f"This takes a key with the scope {needed}."
 
 
 def _tell_refused(scope: Scope, status: int) -> None:

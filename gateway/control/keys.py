@@ -1,20 +1,14 @@
-"""The keys of the control plane: the admin's, and one of each tenant, of which the store has the digest alone."""
+"""Whose a key to the control plane is: the admin's, or a tenant's, of which the store has the digests alone."""
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-import re
-import secrets
 from dataclasses import dataclass
-from typing import Final, Protocol
-from uuid import UUID
+from typing import Protocol
 
+from gateway.api_keys import EVERYTHING, Scope, granted
+from gateway.tenant_keys import SentKey
 from store.contract import Status, Tenant
-
-_TENANT_KEY: Final = re.compile(rb"pbt_([0-9a-f]{32})_[A-Za-z0-9_-]{43}")
-"""The UUID of a tenant, by which it is found, and 256 random bits."""
-_NOBODYS: Final = "0" * 64
 
 
 class Tenants(Protocol):
@@ -31,7 +25,11 @@ class Principal:
     owner: str
     """UUID of the admin or tenant."""
     admin: bool
+    scopes: frozenset[Scope]
+    """What the key opens of what is the owner's."""
     enabled: bool = True
+    api_key: str = ""
+    """Id of the API key that it was sent with; empty: it was the owner's first one."""
 
     @property
     def called(self) -> str:
@@ -39,22 +37,12 @@ class Principal:
         return "admin" if self.admin else self.owner
 
 
-def new_key(uuid: str) -> str:
-    """A key for a tenant. It is given to its holder and kept nowhere."""
-    return f"pbt_{UUID(uuid).hex}_{secrets.token_urlsafe(32)}"
-
-
-def digest(key: str) -> str:
-    """What the store keeps of a key: SHA-256, in hexadecimal."""
-    return hashlib.sha256(key.encode()).hexdigest()
-
-
 class Keys:
     """All keys there are."""
 
     def __init__(self, admin: str, admin_key: str, tenants: Tenants) -> None:
         """`admin` is the UUID of the admin."""
-        self._admin = Principal(admin, admin=True)
+        self._admin = Principal(admin, admin=True, scopes=EVERYTHING)
         self._admin_key = admin_key.encode()
         self._tenants = tenants
 
@@ -68,11 +56,12 @@ class Keys:
         return self._admin if is_admin else await self._tenant(key)
 
     async def _tenant(self, key: bytes) -> Principal | None:
-        form = _TENANT_KEY.fullmatch(key)
-        if form is None:
+        sent = SentKey.parse(key)
+        if sent is None:
             return None
-        tenant = await self._tenants.tenant(str(UUID(form[1].decode())))
-        kept = tenant.key if tenant is not None and tenant.key else _NOBODYS
-        if not hmac.compare_digest(hashlib.sha256(key).hexdigest(), kept) or tenant is None:
+        tenant = await self._tenants.tenant(sent.uuid)
+        scopes = granted(sent, tenant)
+        if tenant is None or not scopes:
             return None
-        return Principal(tenant.uuid, admin=False, enabled=tenant.status is Status.ENABLED)
+        enabled = tenant.status is Status.ENABLED
+        return Principal(tenant.uuid, admin=False, scopes=scopes, enabled=enabled, api_key=sent.id)

@@ -21,7 +21,7 @@ Plugbay turns Python functions into REST endpoints and runs them in processes of
 
 * **Data plane**, `/rest/services/…`: calls your functions. Which there are, `/rest/services/__dir__/` says.
 * **Control plane**, `/api/…`: shows and changes what runs. Takes `Authorization: Bearer` with the admin's
-  key (`ADMIN_KEY` in `.env.local`), or with a tenant's for what is its own.
+  key (`ADMIN_KEY` in `.env.local`), or with a tenant's for what is its own. An API key opens what its scopes say.
 
 Every error of the control plane is `{"status": "…", "errors": [{"field": "…", "problem": "…"}]}`.
 """
@@ -96,7 +96,7 @@ def document(app: FastAPI) -> dict[str, Any]:
         "key": {
             "type": "http",
             "scheme": "bearer",
-            "description": "The admin's key, `ADMIN_KEY` in `.env.local`, or a tenant's",
+            "description": "The admin's key, `ADMIN_KEY` in `.env.local`, or one of a tenant's (docs/authentication.md)",
         }
     }
     for path, operations in made["paths"].items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Annotated, Protocol
 
@@ -13,7 +13,7 @@ from catalogue.sealed import InstallationKeys
 from catalogue.uploads import Uploads
 from catalogue.view import View
 from gateway.audit_trail import AuditTrail
-from gateway.control.guard import PRINCIPAL
+from gateway.control.guard import PRINCIPAL, STILL
 from gateway.control.keys import Principal
 from gateway.logs import CallLogs
 from gateway.metrics import Metrics
@@ -109,3 +109,12 @@ async def _principal(request: Request) -> Principal:
 
 Who = Annotated[Principal, Depends(_principal)]
 """Whoever sent the request; its modules, endpoints and logs are what it sees."""
+
+
+async def _still(request: Request) -> Callable[[], Awaitable[bool]]:
+    still: Callable[[], Awaitable[bool]] = request.scope[STILL]
+    return still
+
+
+Still = Annotated[Callable[[], Awaitable[bool]], Depends(_still)]
+"""Tells whether whoever sent the request might send it now."""

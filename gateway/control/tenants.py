@@ -9,11 +9,12 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from gateway.control import audit, keys
+from gateway.control import audit
 from gateway.control import tenant_models as models
 from gateway.control.errors import Rejected
 from gateway.control.models import NoQuery, Problem
 from gateway.control.services import Services, Wired
+from gateway.tenant_keys import digest, new_key
 from store.contract import Conflict, Status, Tenant, TenantChange
 
 router: Final = APIRouter(tags=["tenants"])
@@ -44,8 +45,8 @@ async def register_tenant(
     """Makes its UUID and its key. The key is in this answer and nowhere else."""
     _check_plan(services, given.plan)
     uuid = str(uuids.uuid4())
-    key = keys.new_key(uuid)
-    tenant = Tenant(uuid=uuid, name=given.name, plan=given.plan, created=time.time(), key=keys.digest(key))
+    key = new_key(uuid)
+    tenant = Tenant(uuid=uuid, name=given.name, plan=given.plan, created=time.time(), key=digest(key))
     try:
         await services.store.add_tenant(tenant)
     except Conflict as error:
@@ -102,8 +103,8 @@ async def rotate_key(
     request: Request, services: Wired, tenant: Named, _: Annotated[NoQuery, Query()]
 ) -> models.TenantWithKey:
     """Makes another key, which is in this answer and nowhere else. Within a second no gateway takes the old one."""
-    key = keys.new_key(tenant.uuid)
-    changed = await services.store.change_tenant(tenant.uuid, TenantChange(key=keys.digest(key)))
+    key = new_key(tenant.uuid)
+    changed = await services.store.change_tenant(tenant.uuid, TenantChange(key=digest(key)))
     if changed is None:
         raise _unknown(tenant.uuid)
     await audit.record(request, "tenant key replaced", tenant=tenant.uuid)

@@ -75,6 +75,7 @@ TENANT_FIELDS: Final = (
     "token_keys",
     "signing_keys",
     "signatures",
+    "api_keys",
 )
 """What is kept of a tenant besides its UUID. `folded` is missing where there is no name, for its index is unique."""
 

@@ -14,6 +14,7 @@ DOCUMENTS = [
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/architecture.md",
+    "docs/authentication.md",
     "docs/operations.md",
     "docs/security.md",
     "docs/metrics.md",

@@ -34,6 +34,8 @@ OPERATIONS = {
     "/api/tenants/{uuid}/modules/{name}/rollback": {"post"},
     "/api/tenants/{uuid}/signing-keys": {"get", "post"},
     "/api/tenants/{uuid}/signing-keys/{id}": {"delete"},
+    "/api/tenants/{uuid}/api-keys": {"get", "post"},
+    "/api/tenants/{uuid}/api-keys/{id}": {"delete"},
     "/api/tenants/{uuid}/token-keys": {"get", "post", "delete"},
     "/api/tenants/{uuid}/token-keys/{id}": {"delete"},
     "/api/tenants/{uuid}/tokens": {"post"},

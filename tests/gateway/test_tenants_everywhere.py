@@ -140,6 +140,28 @@ def test_a_tenant_counts_at_every_gateway(gateways: list[Gateway]) -> None:
     ]
 
 
+def test_an_api_key_counts_at_every_gateway(gateways: list[Gateway]) -> None:
+    here, there = gateways
+    uuid, key = register(here, "Cleo")
+    path = f"/tenants/{uuid}/api-keys"
+    assert there.api("GET", path, key).json() == {"keys": []}  # from now on it is known there
+    made = here.api("POST", path, key, json={"name": "test", "scopes": ["manage"]}).json()
+
+    def at(gateway: Gateway) -> tuple[int, int]:
+        """What the key is answered by the control plane, and by a call of what is not there."""
+        headers = {"Authorization": f"Bearer {made['key']}"}
+        called = httpx.get(f"{gateway.url}/rest/services/{uuid}/none/none/", headers=headers, timeout=30)
+        return gateway.api("GET", path, made["key"]).status_code, called.status_code
+
+    here.api("PATCH", "/settings", json={"REQUIRE_TOKENS": "tenants"})
+    assert at(here) == (200, 404)
+    until(lambda: at(there) == (200, 404))
+    assert there.api("DELETE", f"{path}/{made['id']}", made["key"]).status_code == 204
+    assert at(there) == (401, 401)
+    until(lambda: at(here) == (401, 401))
+    here.api("PATCH", "/settings", json={"REQUIRE_TOKENS": None})
+
+
 def test_while_the_database_is_away_known_tenants_are_served_and_nothing_changes(
     gateways: list[Gateway], mongo: MongoServer
 ) -> None:

@@ -356,9 +356,9 @@ async def test_a_tenant_is_changed_only_from_what_it_was(store: Store) -> None:
     assert changed == Tenant(uuid=TENANT, plan="large", status=Status.DISABLED, signatures="b", signing_keys="k")
 
 
-@pytest.mark.parametrize("field", ["name", "plan", "status", "key", "token_keys", "signing_keys"])
+@pytest.mark.parametrize("field", ["name", "plan", "status", "key", "token_keys", "signing_keys", "api_keys"])
 async def test_every_field_is_compared(store: Store, field: str) -> None:
-    there = Tenant(uuid=TENANT, name="n", plan="p", key="k", token_keys="t", signing_keys="s")
+    there = Tenant(uuid=TENANT, name="n", plan="p", key="k", token_keys="t", signing_keys="s", api_keys="a")
     await store.add_tenant(there)
     other = {field: Status.DISABLED if field == "status" else "o"}
     change = msgspec.convert(other, TenantChange)

@@ -231,7 +231,7 @@ async def test_a_file_of_the_second_schema_is_taken_up_with_all_it_has(folder: P
         await store.close()
     store = SqliteStore(folder)
     await store.open()
-    await store.change_tenant(TENANT, TenantChange(token_keys="sealed"))
+    await store.change_tenant(TENANT, TenantChange(token_keys="sealed", api_keys="[]"))
     digest = await store.put_bundle(b"x")
     new = module("new", digest, owner=TENANT, version=1, versions=(Version(1, digest, 1.5),))
     assert new in (await store.change_modules(TENANT, [new], [])).modules
@@ -241,7 +241,7 @@ async def test_a_file_of_the_second_schema_is_taken_up_with_all_it_has(folder: P
     assert await store.audit.find("", "", "", 9) == [entry]
     await store.usage.add("2026-01-02", {TENANT: Usage(calls=1, cpu_seconds=0.5)})
     assert await store.usage.of(TENANT, "") == {"2026-01-02": Usage(calls=1, cpu_seconds=0.5)}
-    assert await store.tenant(TENANT) == msgspec.structs.replace(ada, token_keys="sealed")
+    assert await store.tenant(TENANT) == msgspec.structs.replace(ada, token_keys="sealed", api_keys="[]")
     await store.close()
 
 

@@ -61,6 +61,7 @@ async def fill(store: Store) -> None:
             key="ab",
             signing_keys="k",
             signatures="s",
+            api_keys="a",
         )
     )
     await store.add_tenant(Tenant(uuid=ADMIN, status=Status.DISABLED))

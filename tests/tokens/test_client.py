@@ -79,3 +79,12 @@ def test_nobody_listening_is_an_os_error() -> None:
 def test_what_is_no_address_is_told_at_once(url: str) -> None:
     with pytest.raises(ValueError, match="no address"):
         Client(url, str(TENANT))
+
+
+@pytest.mark.parametrize(
+    "text", ["pba_", f"pba_{TENANT.hex}_{'0' * 16}_{'A' * 42}", f"pba_{'0' * 32}_{'0' * 16}_{'A' * 43}"]
+)
+def test_an_api_key_that_is_none_or_another_s_is_told_and_not_shown(text: str) -> None:
+    with pytest.raises(ValueError, match="API key") as told:
+        Client("https://plugbay.example", str(TENANT), text)
+    assert text not in str(told.value)

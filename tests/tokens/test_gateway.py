@@ -244,6 +244,7 @@ async def test_h12_a_full_redis(plane: Gateways, redis: RedisServer) -> None:
         b"Authorization: Token",
         b"Authorization: Token ",
         b"Authorization: Bearer %s",
+        b"Authorization: Basic %s",
         b"Authorization: %s",
         b"Authorization: Token  %s",
         b"Authorization: Token\t%s",
