@@ -1,13 +1,16 @@
-"""Variables and usage of a tenant on the stack: from the control plane through MongoDB and the host into its containers."""
+"""Variables, usage and a sealed upload of a tenant on the stack: from the control plane through MongoDB and the host
+into its containers, and back."""
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
+from catalogue.sealed import MEDIA_TYPE, seal
 from tests.stack.stack import SERVICES, Stack
 from tests.stack.test_tenants_stack import PYTHON, speaking, until
 
@@ -58,4 +61,18 @@ def test_e17_g17_variables_reach_running_workers_and_are_nowhere_else(stack: Sta
     assert day["calls"] >= 3
     assert admin.delete(f"{own}/environ/KEY").status_code == 204
     until(lambda: found() is None)
+    until(lambda: admin.get(f"{own}/usage").json()["days"][-1]["cpu_seconds"] > 0)  # the host tells it by itself
+    assert admin.delete(own).status_code == 204
+
+
+def test_a_sealed_upload_is_opened(stack: Stack, admin: httpx.Client) -> None:
+    made = admin.post("/api/tenants", json={"name": "Sealed"}).json()
+    own = f"/api/tenants/{made['uuid']}"
+    public = base64.b64decode(admin.get("/api/installation-key").json()["public_key"])
+    sealed = seal(public, made["uuid"], "env", SOURCE.encode())
+    answer = admin.put(f"{own}/modules/env", content=sealed, headers={"Content-Type": MEDIA_TYPE})
+    assert answer.status_code == 201, answer.text
+    assert stack.environ["INSTALLATION_KEY"] not in json.dumps(
+        [stack.engine.inspect_container(one) for one in stack.containers("host")]
+    )
     assert admin.delete(own).status_code == 204
