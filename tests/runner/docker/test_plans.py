@@ -11,7 +11,9 @@ import msgspec
 import pytest
 
 from calls.call import Outcome
+from calls.frames import Imports
 from calls.pools import PoolStatus
+from plans import DEFAULT_IMPORTS
 from runner.docker.template import MIB
 from runner.limits import PoolLimits
 from tests.runner.bench import Bench, hosting, limits, runner_limits, tenants, until
@@ -21,7 +23,8 @@ from tests.runner.test_calls import source
 pytestmark = pytest.mark.needs("docker")
 
 SMALL, LARGE, TINY = (f"00000000-0000-4000-8000-00000000000{digit}" for digit in "abc")
-FREE = limits(warm_workers=1, max_runners=1, runner=runner_limits(workers=2))
+IMPORTS = Imports("free", tuple(DEFAULT_IMPORTS))
+FREE = limits(warm_workers=1, max_runners=1, runner=runner_limits(workers=2, imports=IMPORTS))
 PLANS = {
     SMALL: FREE,
     LARGE: limits(warm_workers=1, runner=runner_limits(workers=2, memory_mb=384, cpus=0.5)),
@@ -55,6 +58,7 @@ async def bench(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[B
     wanted = stack.installation(folder, runtime=request.param)
     async with stack.launching(wanted) as launcher, hosting(launcher, limits(), tenants(pool=FREE), plan_of) as bench:
         bench.modules.put("who", source("return os.getuid()"))
+        bench.modules.put("native", source("import ctypes\nreturn ctypes.sizeof(ctypes.c_int32)"))
         bench.modules.put("large", source("return len(b'x' * (300 << 20))"))
         yield bench
 
@@ -82,6 +86,9 @@ async def test_each_tenants_runner_has_what_its_plan_gives(bench: Bench, request
     assert held(await bench.value("who", "run", owner=SMALL)) == (256 * MIB, 256 * MIB, 1_000_000_000)
     assert await bench.value("large", "run", owner=LARGE) == 300 << 20
     assert (await bench.call("large", "run", owner=SMALL)).outcome is Outcome.DIED
+    assert await bench.value("native", "run", owner=LARGE) == 4
+    refused = await bench.call("native", "run", owner=SMALL)
+    assert b"ctypes is not on the import allow-list of plan free" in refused.payload, refused
     if "runc" in request.node.name:  # gVisor cannot change what runs: there a runner is started for the tenant
         assert [runner.id for runner in pool_of(bench, LARGE).runners] == [prewarmed.id]
 
