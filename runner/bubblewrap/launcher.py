@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from runner import sockets
-from runner.bubblewrap import command, enter, sandbox
+from runner.bubblewrap import command, enter, memory, sandbox
 from runner.bubblewrap.proof import Prover
 from runner.bubblewrap.sandbox import BubblewrapSandbox
 from runner.launcher import LaunchFailed, RunnerSpec, Trust, Used
@@ -167,6 +167,7 @@ async def _first(told: socket.socket) -> int:
 
 def _taken(watched: dict[str, BubblewrapSandbox]) -> dict[str, Used]:
     """What each of these takes of the machine, by runner."""
+    hidden = memory.hidden()
     children: dict[int, list[int]] = {}
     for child, parent in kernel.parents().items():
         children.setdefault(parent, []).append(child)
@@ -175,5 +176,5 @@ def _taken(watched: dict[str, BubblewrapSandbox]) -> dict[str, Used]:
         everybody = [one.first]
         for process in everybody:
             everybody += children.get(process, ())
-        found[runner] = sandbox.taken(everybody, enough=one.most)
+        found[runner] = sandbox.taken(everybody, one.most, hidden)
     return found

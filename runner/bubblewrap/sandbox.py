@@ -1,15 +1,15 @@
-"""One sandbox of bubblewrap: its process 1, and the memory of everything in it."""
+"""One sandbox of bubblewrap: its process 1, what all in it take of the machine, and their end."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import os
-import resource
 import signal
 from collections.abc import Callable
 from pathlib import Path
 
+from runner.bubblewrap.memory import held
 from runner.launcher import LaunchFailed, Resources, Used
 from runner.worker import kernel
 from runner.worker_process import describe
@@ -88,28 +88,7 @@ class BubblewrapSandbox:
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
 
-def taken(processes: list[int], enough: int = 0) -> Used:
-    """What these processes take of the machine together; see `held`. The kernel adds a process's time to that of
+def taken(processes: list[int], enough: int = 0, hidden: int = 0) -> Used:
+    """What these processes take of the machine together; see `memory.held`. The kernel adds a process's time to that of
     its parent, once that has waited for it."""
-    return Used(held(processes, enough), sum(map(kernel.cpu_seconds, processes)))
-
-
-def held(processes: list[int], enough: int = 0) -> int:
-    """Bytes of RAM that these processes hold together, what they share counted once. An upper bound will do
-    where it is below `enough`, because it is much cheaper to have."""
-    pages = 0
-    for process in processes:
-        with contextlib.suppress(OSError):  # it has ended
-            _, present, of_files, *_ = Path(f"/proc/{process}/statm").read_bytes().split()
-            pages += int(present) - int(of_files)
-    most = pages * resource.getpagesize()
-    return most if most < enough else min(most, sum(map(_share, processes)))
-
-
-def _share(process: int) -> int:
-    """Bytes of RAM, those that it shares with others divided among them."""
-    try:
-        text = Path(f"/proc/{process}/smaps_rollup").read_text()
-    except OSError:  # it has ended
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Pss_Anon:"))
+    return Used(held(processes, enough, hidden), sum(map(kernel.cpu_seconds, processes)))
