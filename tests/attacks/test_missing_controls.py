@@ -8,8 +8,8 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.attacks.containers import processes
-from tests.attacks.containers.tenancy import ATTACKER
+from tests.attacks.sandboxes import processes
+from tests.attacks.sandboxes.tenancy import ATTACKER
 from tests.store.mongo_server import NotInstalled, interpreter
 
 pytestmark = pytest.mark.needs("docker", "redis")

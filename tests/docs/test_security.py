@@ -29,8 +29,8 @@ def test_each_row_is_attacked_where_the_document_says(file: str, its: set[str]) 
     assert its <= rows((ROOT / file).read_text(encoding="utf-8"))
 
 
-def test_no_attack_in_containers_is_left_out() -> None:
-    for path in (ROOT / "tests/attacks/containers").glob("test_*.py"):
+def test_no_attack_in_sandboxes_is_left_out() -> None:
+    for path in (ROOT / "tests/attacks/sandboxes").glob("test_*.py"):
         assert attacked()[path.relative_to(ROOT).as_posix()] == rows(path.read_text(encoding="utf-8")), path
 
 

@@ -15,7 +15,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from tests.attacks.alive import eventually
-from tests.attacks.containers.tenancy import ATTACKER
+from tests.attacks.sandboxes.tenancy import ATTACKER
 
 CLIENTS: Final = 16
 LIMIT_SECS: Final = 0.5

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.attacks.containers import processes
-from tests.attacks.containers.processes import Stack
 from tests.attacks.kills.clients import QUEUE_SECS
+from tests.attacks.sandboxes import processes
+from tests.attacks.sandboxes.processes import Stack
 from tests.store.mongo_server import NotInstalled, interpreter
 
 

@@ -13,10 +13,10 @@ import httpx
 import pytest
 
 from tests.attacks.alive import eventually
-from tests.attacks.containers.alive import nothing_left
-from tests.attacks.containers.processes import Stack
-from tests.attacks.containers.tenancy import ATTACKER
 from tests.attacks.kills.clients import ANSWER_SECS, NO_CONNECTION, RUNS, calling
+from tests.attacks.sandboxes.alive import nothing_left
+from tests.attacks.sandboxes.processes import Stack
+from tests.attacks.sandboxes.tenancy import ATTACKER
 from tests.runner.docker import stack as engine
 
 pytestmark = [

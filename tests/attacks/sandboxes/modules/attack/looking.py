@@ -8,13 +8,14 @@ import os
 import shutil
 import socket
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from .kernel import libc, tried
 
 HOST = "/run/host/host.sock"
+KERNELS = ("/proc", "/sys", "/dev")
 TOOLS = ("pip", "pip3", "gcc", "cc", "curl", "wget", "apt-get", "dpkg", "perl", "su", "mount", "unshare", "git")
 
 
@@ -60,17 +61,14 @@ def writable() -> list[str]:
 
 def foreign_mounts() -> list[str]:
     """Where a folder of the machine outside of the container is seen."""
-    own = ("/proc", "/sys", "/dev")
-    return sorted({point for root, point in mounts() if root != "/" and not point.startswith(own)})
+    return sorted({point for root, point in mounts() if root != "/" and not point.startswith(KERNELS)})
 
 
 def privileges() -> dict[str, Any]:
     """What it is and could become."""
     status = dict(line.split(":\t") for line in Path("/proc/self/status").read_text().splitlines() if ":\t" in line)
     found = []
-    for folder, below, names in os.walk("/"):
-        if folder == "/":
-            below[:] = set(below) - {"proc", "sys", "dev"}
+    for folder, names in _folders_with_power():
         for name in names:
             with contextlib.suppress(OSError):
                 path = Path(folder, name)
@@ -84,10 +82,26 @@ def privileges() -> dict[str, Any]:
     }
 
 
+def _folders_with_power() -> Iterator[tuple[str, list[str]]]:
+    """Where the kernel gives something for a file's marks, by how it is mounted; with the names of the files there."""
+    points = {"/", *KERNELS, *(point for _, point in mounts())}
+    for point in points:
+        if point.startswith(KERNELS) or not Path(point).is_dir() or os.statvfs(point).f_flag & os.ST_NOSUID:
+            continue
+        for folder, below, names in os.walk(point):
+            below[:] = [name for name in below if str(Path(folder, name)) not in points]
+            yield folder, names
+
+
 def tools() -> list[str]:
-    """Programs that help whoever is in, and what should not have come along."""
-    left = [str(path) for name in (".git", ".env", ".env.local") for path in Path("/opt").rglob(name)]
-    return [name for name in TOOLS if shutil.which(name)] + left
+    """Programs that help whoever is in."""
+    return [name for name in TOOLS if shutil.which(name)]
+
+
+def left_along() -> list[str]:
+    """What should not have come along with the platform's code."""
+    names = {".git", ".env", ".env.local"}
+    return [str(path) for path in Path("/opt/plugbay").rglob("*") if path.name in names]
 
 
 def programs_hash() -> str:

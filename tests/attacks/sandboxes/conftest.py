@@ -1,4 +1,4 @@
-"""One installation per runtime for all attacks in containers; each attack must leave it as it found it."""
+"""One installation per kind of sandbox for all attacks; each attack must leave it as it found it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.attacks.containers import processes
-from tests.attacks.containers.alive import RUNNERS, SPARES, STORM, Attacker, Neighbour, surviving
-from tests.attacks.containers.processes import Stack
+from tests.attacks.sandboxes import processes, tree
+from tests.attacks.sandboxes.alive import RUNNERS, SPARES, STORM, Attacker, Neighbour, surviving
+from tests.attacks.sandboxes.installation import BUBBLEWRAP, GVISOR, Installation
 from tests.store.mongo_server import installed
 
-RUNTIMES = ["runc", pytest.param("runsc", marks=pytest.mark.needs("gvisor"))]
-
+RUNTIMES = [
+    pytest.param("runc", marks=pytest.mark.needs("docker", "redis")),
+    pytest.param(GVISOR, marks=pytest.mark.needs("docker", "redis", "gvisor")),
+    pytest.param(BUBBLEWRAP, marks=pytest.mark.needs("bubblewrap")),
+]
+SETTINGS = {"MAX_TENANT_RUNNERS": RUNNERS, "PREWARMED_RUNNERS": 2, "TENANT_IDLE_SECS": 10}
 
 _running = contextlib.ExitStack()
 """What runs for the attacks of one runtime."""
@@ -31,19 +35,18 @@ def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
 
 
 @pytest.fixture(scope="session", params=RUNTIMES)
-def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+def stack(request: pytest.FixtureRequest) -> Iterator[Installation]:
     """The installation."""
-    installed()
-    yield _running.enter_context(
-        processes.running(
-            request.param, SPARES, STORM, MAX_TENANT_RUNNERS=RUNNERS, PREWARMED_RUNNERS=2, TENANT_IDLE_SECS=10
-        )
-    )
+    if request.param == BUBBLEWRAP:
+        yield _running.enter_context(tree.running(SPARES, STORM, **SETTINGS))
+    else:
+        installed()
+        yield _running.enter_context(processes.running(request.param, SPARES, STORM, **SETTINGS))
     _running.close()
 
 
 @pytest.fixture(scope="session")
-def neighbour(stack: Stack) -> Neighbour:
+def neighbour(stack: Installation) -> Neighbour:
     """Calls all through all attacks; how it fared is told at the end."""
     one = _running.enter_context(Neighbour(stack))
     _running.callback(_tell, stack.runtime, one.seconds)
@@ -59,26 +62,28 @@ def _tell(runtime: str, times: list[float]) -> None:
 
 
 @pytest.fixture(scope="session")
-def owners(stack: Stack) -> dict[str, str]:
+def owners(stack: Installation) -> dict[str, str]:
     """Whose each runner was that was seen in this installation."""
     return {}
 
 
 @pytest.fixture(scope="session")
-def spares(stack: Stack) -> Iterator[int]:
+def spares(stack: Installation) -> Iterator[int]:
     """Numbers of attackers, each in its turn."""
     return itertools.count()
 
 
 @pytest.fixture
-def attacker(stack: Stack, neighbour: Neighbour, spares: Iterator[int], owners: dict[str, str]) -> Iterator[Attacker]:
+def attacker(
+    stack: Installation, neighbour: Neighbour, spares: Iterator[int], owners: dict[str, str]
+) -> Iterator[Attacker]:
     """A tenant that attacks, and all that must survive it."""
     with surviving(stack, neighbour, spares, owners) as one:
         yield one
 
 
 @pytest.fixture(scope="module", autouse=True)
-def machine(stack: Stack) -> Iterator[None]:
+def machine(stack: Installation) -> Iterator[None]:
     """The machine itself is what it was after each file of attacks."""
     before = _machine()
     yield

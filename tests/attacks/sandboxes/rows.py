@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from tests.attacks.alive import eventually
-from tests.attacks.containers.alive import Attacker
-from tests.attacks.containers.tenancy import ATTACKER
+from tests.attacks.sandboxes.alive import Attacker
+from tests.attacks.sandboxes.tenancy import ATTACKER
 
 Expected = Callable[[httpx.Response, str], bool]
 """Whether an answer, to a call of this API, is what must come of an attack."""
@@ -47,6 +47,8 @@ class Row:
     expected: Expected
     gvisor: Expected | None = None
     """What must come of it under gVisor, where that is something else."""
+    bubblewrap: Expected | None = None
+    """The same under bubblewrap."""
     api: str = "attack"
     fresh: bool = False
     """By an attacker of its own, because it ends the runner."""
@@ -58,7 +60,11 @@ class Row:
         owner = attacker.fresh() if self.fresh else ATTACKER
         before = attacker.violations()
         answer = attacker.do(self.code, owner=owner, api=self.api)
-        expected = self.gvisor if self.gvisor and attacker.gvisor else self.expected
+        expected = self.expected
+        if attacker.gvisor:
+            expected = self.gvisor or expected
+        elif attacker.bubblewrap:
+            expected = self.bubblewrap or expected
         assert expected(answer, self.api), f"{answer.status_code} {answer.text[:1000]}"
         if self.violation:
             violations(attacker, before, self.violation)

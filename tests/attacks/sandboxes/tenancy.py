@@ -10,8 +10,7 @@ import msgspec
 
 from calls import bundle
 from catalogue.report import Endpoint, Report
-from store.contract import Module, Tenant
-from store.mongo.store import MongoStore
+from store.contract import Module, Store, Tenant
 
 MODULES = Path(__file__).with_name("modules")
 NEIGHBOUR = "b0000000-0000-4000-8000-000000000001"
@@ -43,7 +42,7 @@ def stormy(number: int) -> str:
     return str(UUID(int=UUID("c0000000-0000-4000-8000-000000000000").int + number))
 
 
-async def register(store: MongoStore, plugins: Path, spares: int, storm: int) -> None:
+async def register(store: Store, plugins: Path, spares: int, storm: int) -> None:
     """The neighbour, the attacker, `spares` more attackers that have what it has, and `storm` who only answer."""
     attackers = [NEIGHBOUR, ATTACKER, *(spare(number) for number in range(spares))]
     served = [
@@ -65,9 +64,7 @@ def _attack(name: str, owner: str) -> dict[str, bytes]:
     return files
 
 
-async def _serve(
-    store: MongoStore, plugins: Path, owner: str, name: str, files: dict[str, bytes], report: Report
-) -> None:
+async def _serve(store: Store, plugins: Path, owner: str, name: str, files: dict[str, bytes], report: Report) -> None:
     for path, content in files.items():
         file = plugins / path
         file.parent.mkdir(exist_ok=True)

@@ -23,7 +23,7 @@ from runner.docker.template import LABEL_RUNNER, label
 from runner.launcher import Trust
 from store.mongo.database import Names
 from store.mongo.store import MongoStore
-from tests.attacks.containers import tenancy
+from tests.attacks.sandboxes import tenancy
 from tests.calls.redis_server import RedisServer
 from tests.embedded.server import ADMIN_KEY, ADMIN_UUID, ROOT
 from tests.runner.docker import stack
@@ -97,6 +97,7 @@ class Stack:
         self.mongo = MongoServer(self.folder / "mongo", "--standalone")
         self.name = f"test-{os.urandom(4).hex()}"
         self.runners = self.folder / "runners"
+        self._sockets = self.runners / "sockets"
         self._tenants = spares, storm
         environ = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
         environ |= {name: value for name, value in os.environ.items() if name.startswith("PLUGBAY_")}
@@ -181,21 +182,42 @@ class Stack:
         found = stack.client().containers(all=True, filters={"label": [label(self.name)]})
         return {one["Id"]: one["Labels"][LABEL_RUNNER] for one in found}
 
-    def folders(self) -> set[str]:
-        """Runners that have a folder with a socket on this machine."""
-        return {path.name for path in (self.runners / "sockets").iterdir()}
+    @property
+    def runner_fds(self) -> int:
+        """See Installation: its socket and its zygote's connection."""
+        return 2
 
     def processes(self) -> tuple[psutil.Process, psutil.Process]:
-        """The gateway and the runner host."""
+        """See Installation: the gateway and the runner host."""
         return psutil.Process(self.gateway.pid), psutil.Process(self.host.pid)
 
+    def traces(self) -> list[set[str]]:
+        """See Installation."""
+        return [set(self.containers().values()), {path.name for path in self._sockets.iterdir()}]
+
+    def socket_folder(self, runner: str) -> Path:
+        """See Installation."""
+        return self._sockets / runner
+
+    def ports(self) -> list[int]:
+        """See Installation."""
+        return [int(address.rpartition(":")[2]) for address in (self.url, self.mongo.address)]
+
     def secrets(self) -> list[str]:
-        """What no caller may read in an answer."""
+        """See Installation."""
         return [ADMIN_KEY, str(ROOT), str(self.folder), "Traceback (most", self.mongo.address]
 
-    def told(self, start: int = 0) -> list[dict[str, Any]]:
-        """Lines of the runner host's log from the one with this number on."""
-        return [json.loads(line) for line in self.host.log.splitlines(keepends=True)[start:] if line.endswith("}\n")]
+    def told(self) -> list[dict[str, Any]]:
+        """See Installation."""
+        return [json.loads(line) for line in self.host.log.splitlines(keepends=True) if line.endswith("}\n")]
+
+    def gateway_log(self) -> str:
+        """See Installation."""
+        return self.gateway.log
+
+    def failures(self) -> list[str]:
+        """See Installation."""
+        return self.gateway.failures() + self.host.failures()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What must hold all through an attack in a container and after it: section 3 of the security requirements."""
+"""What must hold all through an attack in a sandbox and after it: section 3 of the security requirements."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ import httpx
 
 from store.mongo.database import MAX_CONNECTIONS
 from tests.attacks.alive import PACE_SECS, RECOVER_SECS, SPARE_BYTES, eventually
-from tests.attacks.containers.processes import Stack
-from tests.attacks.containers.tenancy import ATTACKER, NEIGHBOUR, spare
+from tests.attacks.sandboxes.installation import BUBBLEWRAP, GVISOR, Installation
+from tests.attacks.sandboxes.tenancy import ATTACKER, NEIGHBOUR, spare
 
 ENGINE_CONNECTIONS = 8
 """To the Docker Engine at once; see runner/docker/engine.py."""
@@ -34,7 +34,7 @@ STORM = 100
 class Neighbour:
     """A tenant that calls all the time and is to be answered, whatever others do."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Installation) -> None:
         self.bad: list[object] = []
         self.seconds: list[float] = []
         """How long each answer took."""
@@ -91,18 +91,20 @@ class Footprint:
 class Attacker:
     """A tenant with code of its own, and a client that calls it. No answer may tell what is not for callers."""
 
-    def __init__(self, stack: Stack, spares: Iterator[int]) -> None:
+    def __init__(self, stack: Installation, spares: Iterator[int]) -> None:
         self.stack = stack
-        self.gvisor = stack.runtime == "runsc"
+        self.gvisor = stack.runtime == GVISOR
+        self.bubblewrap = stack.runtime == BUBBLEWRAP
         self.client = httpx.Client(timeout=40, headers={"Accept-Encoding": "identity"})
         self._spares = spares
         self._threads = ThreadPoolExecutor(8)
         self._used = {ATTACKER}
 
     def fresh(self) -> str:
-        """An attacker that has done nothing yet."""
+        """An attacker that has done nothing yet. After a storm of others it waits for its place."""
         owner = spare(next(self._spares) % SPARES)
         self._used.add(owner)
+        eventually(lambda: self.request("GET", f"/{owner}/ping/").status_code == 200)
         return owner
 
     def request(self, method: str, path: str, **how: Any) -> httpx.Response:
@@ -156,33 +158,30 @@ class Attacker:
         return names == {"plugbay-zygote": 1, "plugbay-worker": workers}
 
 
-def footprints(stack: Stack) -> list[Footprint]:
-    """Of the gateway and the runner host."""
+def footprints(stack: Installation) -> list[Footprint]:
+    """Of each process of the platform, the one with the runners last."""
     runners = list(itertools.chain.from_iterable(stack.pools().values()))
-    theirs = sum(2 + runner["workers"] for runner in runners)
-    return [
-        Footprint(
-            rss=one.memory_info().rss,
-            fds=one.num_fds() - (theirs if one.pid == stack.host.pid else 0),
-            threads=one.num_threads(),
-        )
-        for one in stack.processes()
-    ]
+    theirs = sum(stack.runner_fds + runner["workers"] for runner in runners)
+    *others, host = stack.processes()
+    found = [(one, one.num_fds()) for one in others] + [(host, host.num_fds() - theirs)]
+    return [Footprint(rss=one.memory_info().rss, fds=fds, threads=one.num_threads()) for one, fds in found]
 
 
-def nothing_left(stack: Stack) -> bool:
-    """There are the containers and folders of the runners that the host knows of, and no others."""
+def nothing_left(stack: Installation) -> bool:
+    """There are the sandboxes and folders of the runners that the host knows of, and no others."""
     known = {runner["id"] for runners in stack.pools().values() for runner in runners}
-    return set(stack.containers().values()) == known == stack.folders()
+    return all(there == known for there in stack.traces())
 
 
 @contextlib.contextmanager
-def surviving(stack: Stack, neighbour: Neighbour, spares: Iterator[int], owners: dict[str, str]) -> Iterator[Attacker]:
+def surviving(
+    stack: Installation, neighbour: Neighbour, spares: Iterator[int], owners: dict[str, str]
+) -> Iterator[Attacker]:
     """Everything that holds for every attack. `owners` has whose each runner was, and grows."""
     attacker = Attacker(stack, spares)
     with attacker.client:
         before, bad, pings = footprints(stack), len(neighbour.bad), len(neighbour.seconds)
-        failures = stack.gateway.failures() + stack.host.failures()
+        failures = stack.failures()
         yield attacker
         _one_owner_each(stack, owners)
         attacker.served_again()
@@ -195,10 +194,10 @@ def surviving(stack: Stack, neighbour: Neighbour, spares: Iterator[int], owners:
             assert time.monotonic() < deadline, f"left behind: before {before}, after {after}"
             time.sleep(0.05)
         _one_owner_each(stack, owners)
-        assert stack.gateway.failures() + stack.host.failures() == failures
+        assert stack.failures() == failures
 
 
-def _one_owner_each(stack: Stack, owners: dict[str, str]) -> None:
+def _one_owner_each(stack: Installation, owners: dict[str, str]) -> None:
     for owner, runners in stack.pools().items():
         for runner in runners:
             if runner["owner"]:

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import mmap
 import os
 import signal
 import threading
@@ -161,6 +162,18 @@ def touches(size: int) -> int:
     for page in range(0, size, 4096):
         block[page] = b"x"
     return len(block)
+
+
+def shares(size: int) -> int:
+    """Uses so much memory that others could share, and lets go of all but a page of it, with which the rest stays."""
+    block = mmap.mmap(-1, size)
+    for page in range(0, size, mmap.PAGESIZE):
+        block[page] = 1
+    block.madvise(mmap.MADV_DONTNEED)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(block))
+    libc.munmap(ctypes.c_void_p(start + mmap.PAGESIZE), ctypes.c_size_t(size - mmap.PAGESIZE))
+    time.sleep(4)
+    return size
 
 
 def kills_all() -> None:

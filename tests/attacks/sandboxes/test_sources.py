@@ -8,10 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.attacks.alive import eventually
-from tests.attacks.containers.alive import Attacker
-from tests.attacks.containers.tenancy import ATTACKER
-
-pytestmark = pytest.mark.needs("docker", "redis")
+from tests.attacks.sandboxes.alive import Attacker
+from tests.attacks.sandboxes.tenancy import ATTACKER
 
 OWNED = f'__ID__ = "{ATTACKER}"\n'
 DEAR = {
@@ -40,7 +38,7 @@ def saved(attacker: Attacker) -> Iterator[str]:
 
 def told(attacker: Attacker, name: str) -> str:
     """What the gateway's log says of a module."""
-    return "\n".join(line for line in attacker.stack.gateway.log.splitlines() if name in line)
+    return "\n".join(line for line in attacker.stack.gateway_log().splitlines() if name in line)
 
 
 @pytest.mark.parametrize("what", DEAR)
