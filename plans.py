@@ -27,7 +27,7 @@ ALWAYS_IMPORTS: Final = frozenset({"__future__", "expose", "vyperlogix"})
 """Without these there would be no module with an endpoint."""
 DEFAULT_IMPORTS: Final = ALWAYS_IMPORTS | frozenset(
     """
-    msgspec
+    msgspec pyotp
 
     _thread abc argparse array ast asyncio atexit base64 bdb binascii bisect builtins bz2 cProfile calendar cmath cmd
     code codecs codeop collections colorsys concurrent configparser contextlib contextvars copy copyreg csv dataclasses

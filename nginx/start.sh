@@ -14,7 +14,7 @@ if [ -n "${OIDC_ISSUER:-}" ]; then
 fi
 
 # Lines with a service and one of its addresses.
-addresses() { for service in $services; do getent ahostsv4 $service 2>/dev/null | sed "s/ .*//; s/^/$service /" | sort -u; done; }
+addresses() { for service in $services; do getent ahostsv4 "$service" 2>/dev/null | sed "s/ .*//; s/^/$service /" | sort -u; done; }
 
 listen='8080'
 if [ -s /run/tls/cert.pem ]; then

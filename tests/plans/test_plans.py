@@ -10,7 +10,7 @@ import pytest
 
 import plans
 from plans import Plan
-from runner.worker import zygote
+from runner.worker import late, zygote
 from settings import ROOT, BadSettings, Settings
 
 FREE = "[free]\nmemory_mb = 256\ncpus = 1\nrunners = 1\nworkers = 4\n"
@@ -95,7 +95,7 @@ def test_what_a_plan_lets_import(tmp_path: Path, line: str, importable: set[str]
 
 
 def test_all_that_may_be_imported_by_default_is_there() -> None:
-    preloaded = {module.__name__.partition(".")[0] for module in zygote._PRELOADED}
+    preloaded = {module.__name__.partition(".")[0] for module in zygote._PRELOADED} | late.PACKAGES
     assert preloaded < plans.DEFAULT_IMPORTS
     assert sys.stdlib_module_names | preloaded >= plans.DEFAULT_IMPORTS
     assert [name for name in plans.DEFAULT_IMPORTS if importlib.util.find_spec(name) is None] == []
