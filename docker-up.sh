@@ -21,7 +21,7 @@ make_secrets() {
     [[ -z $(setting OIDC_ISSUER "") || -n $(setting OIDC_COOKIE_SECRET "") ]] || missing+=(OIDC_COOKIE_SECRET)
     ((${#missing[@]})) || return 0
     (umask 077 && with_secrets "${missing[@]}" >.env.local.new && mv .env.local.new .env.local) ||
-        fail ".env.local cannot be written in $ROOT"
+        fail ".env.local cannot be written in $PLUGBAY_HOME"
     say "Made ${missing[*]} in .env.local."
 }
 

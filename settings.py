@@ -20,6 +20,10 @@ from dotenv.parser import parse_stream
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 ROOT = Path(__file__).resolve().parent
+HOME_VARIABLE = "PLUGBAY_HOME"
+"""The environment variable that names an installation's folder, where that is not the program's: see `HOME`."""
+HOME = Path(os.environ.get(HOME_VARIABLE) or ROOT).absolute()
+"""Folder of the installation: its `.env` and `.env.local`, and where relative paths in settings begin."""
 
 _SLUG = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 _SECRET = {
@@ -57,7 +61,7 @@ class BadSettings(Exception):
 class Settings(BaseModel):
     """One process tree's settings."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", validate_default=True)  # defaults are relative, too
 
     ADMIN_UUID: UUID = Field(description="UUID of this installation's admin; made at the first start")
     ADMIN_KEY: str = Field(
@@ -349,12 +353,12 @@ class Settings(BaseModel):
     @field_validator("PLUGINS")
     @classmethod
     def _resolve_folders(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
-        return tuple((ROOT / folder.expanduser()).absolute() for folder in value)
+        return tuple((HOME / folder.expanduser()).absolute() for folder in value)
 
     @field_validator("DATA_DIR", "PLANS", "ADMIN_ENV_FILE")
     @classmethod
     def _resolve(cls, value: Path) -> Path:
-        return (ROOT / value.expanduser()).absolute()
+        return (HOME / value.expanduser()).absolute()
 
     @field_validator("URL_PARMS")
     @classmethod
@@ -408,7 +412,7 @@ def read(file: Path) -> dict[str, str | None]:
     return dotenv_values(stream=StringIO(text))
 
 
-def load(folder: Path = ROOT, environ: Mapping[str, str] = os.environ) -> Settings:
+def load(folder: Path = HOME, environ: Mapping[str, str] = os.environ) -> Settings:
     """The settings of `.env` and `.env.local` in `folder`, overridden by `environ`. Raises BadSettings."""
     values: dict[str, str] = {}
     files = [folder / ".env", folder / ".env.local"]

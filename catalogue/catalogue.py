@@ -132,10 +132,9 @@ class Catalogue:
         self._wake.set()
 
     def follow(self, owner: str) -> None:
-        """A tenant, or its modules, was changed, by this process or another: takes it up within a second."""
-        if owner != self._admin:
-            self._to_follow.add(owner)
-            self._following.set()
+        """An owner, or its modules, was changed, by this process or another: takes it up within a second."""
+        self._to_follow.add(owner)
+        self._following.set()
 
     def refresh_environment(self) -> None:
         """The packages changed: admin modules that failed, or were tried with others, are tried again."""
@@ -166,6 +165,9 @@ class Catalogue:
                     await asyncio.sleep(BLIND_RESCAN_SECS)
 
     async def _look_at(self, owner: str) -> None:
+        if owner == self._admin:
+            await self._reread(owner)
+            return
         tenant = await self._store.tenant(owner)
         if tenant is None and (await self._store.modules(owner)).modules:
             await self._store.remove_tenant(owner)  # stored while the tenant was being removed

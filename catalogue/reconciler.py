@@ -67,7 +67,7 @@ class Reconciler:
         self.refusals.retry(uuid, curable_only=False)
 
     async def reread(self, owner: str) -> bool:
-        """Shows a tenant's modules as they are stored now; False when they were shown so already.
+        """Shows an owner's modules as they are stored now; False when they were shown so already.
         May be called beside a round. Raises StoreUnavailable."""
         modules = await self._store.modules(owner)
         async with self._showing:
@@ -162,11 +162,9 @@ class Reconciler:
         changed: list[str] = []
         for owner in sorted(put.keys() | remove.keys(), key=lambda one: one not in put):  # first comes, then goes
             before = self._stored.of(owner)
-            # Of a tenant another gateway may have taken an upload, which this must not undo.
-            revision = None if owner == self._admin else before.revision
-            try:
+            try:  # another gateway may have taken an upload, which this must not undo
                 after = await self._store.change_modules(
-                    owner, list(put.get(owner, {}).values()), remove.get(owner, []), revision
+                    owner, list(put.get(owner, {}).values()), remove.get(owner, []), before.revision
                 )
             except Conflict:
                 self._overtaken = True

@@ -45,7 +45,7 @@ class NoTenant(Exception):
 
 
 class Disabled(Exception):
-    """The tenant is disabled: its code is not run."""
+    """The tenant is disabled, or moves to an installation of its own: its code is not run, or not changed."""
 
 
 class Uploads:
@@ -205,9 +205,12 @@ class Uploads:
                 continue
             except ValueError as error:  # the bundle was forgotten meanwhile
                 raise NotNow(str(error)) from error
-            if await self._store.tenant(owner) is None:
+            tenant = await self._store.tenant(owner)
+            if tenant is None:
                 await self._store.remove_tenant(owner)
                 raise NoTenant(f"There is no tenant {owner} any more.")
+            if tenant.address:  # what moves along may have been copied before
+                raise Disabled(f"tenant {owner} moves to {tenant.address}: try it there")
             await self._stored(owner)
             return before
         raise NotNow("the modules of this tenant are being changed by others")
@@ -217,7 +220,7 @@ class Uploads:
         if tenant is None:
             raise NoTenant(f"There is no tenant {owner}.")
         if tenant.status is not Status.ENABLED:
-            raise Disabled(f"tenant {owner} is {tenant.status}: its code is not run")
+            raise Disabled(f"{tenant.standing}: its code is not run")
         return tenant
 
     @contextlib.asynccontextmanager

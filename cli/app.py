@@ -14,6 +14,7 @@ from cli import (
     deploy,
     directory,
     doctor,
+    elevate,
     env,
     installation_key,
     key,
@@ -58,6 +59,7 @@ for command in (
     doctor.doctor,
     usage.usage,
     audit.audit,
+    elevate.elevate,
 ):
     app.command()(command)
 app.add_typer(tenants.app, name="tenants")

@@ -44,9 +44,9 @@ def _python() -> Check:
 
 
 def _environment(here: Installation) -> Check:
-    venv = here.root / ".venv"
+    venv = here.program / ".venv"
     try:
-        digest = hashlib.sha256((here.root / "requirements.lock").read_bytes()).hexdigest()
+        digest = hashlib.sha256((here.program / "requirements.lock").read_bytes()).hexdigest()
         made_from = (venv / "plugbay.lock").read_text(encoding="utf-8").splitlines()
     except OSError as error:
         return Check("environment", False, f"{error.filename} cannot be read: {error.strerror}", "./plugbay --version")

@@ -1,4 +1,4 @@
-"""This checkout's settings as the tool needs them: where Plugbay listens, the admin's key, the folders.
+"""This installation's settings as the tool needs them: where Plugbay listens, the admin's key, the folders.
 
 Read from `.env`, then `.env.local`, then real environment variables; the later wins.
 """
@@ -13,6 +13,9 @@ from pathlib import Path
 from cli.problem import NO, Problem
 
 ROOT = Path(__file__).resolve().parent.parent
+HOME_VARIABLE = "PLUGBAY_HOME"
+HOME = Path(os.environ.get(HOME_VARIABLE) or ROOT).absolute()
+"""Folder of this installation, see `settings.HOME`."""
 
 _EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 """Addresses to listen on that are none to connect to, and which one to take then."""
@@ -20,10 +23,13 @@ _EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 
 @dataclass(frozen=True)
 class Installation:
-    """One checkout and its settings, as text."""
+    """One installation and its settings, as text."""
 
     root: Path
+    """Its folder: the checkout's, or another one that is served by the same program."""
     values: Mapping[str, str]
+    program: Path = ROOT
+    """The folder of the program that serves it."""
 
     @property
     def host(self) -> str:
@@ -106,7 +112,7 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def load(root: Path = ROOT, environ: Mapping[str, str] = os.environ) -> Installation:
+def load(root: Path = HOME, environ: Mapping[str, str] = os.environ) -> Installation:
     """The installation in this folder. Missing files count as empty. Raises Problem when one cannot be read."""
     values: dict[str, str] = {}
     for source in (_read(root / ".env"), _read(root / ".env.local"), environ):

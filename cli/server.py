@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote
 from uuid import UUID
 
@@ -32,8 +32,8 @@ _PLAIN = "".join(map(chr, range(0x21, 0x7F)))
 class Server:
     """One Plugbay. Nothing is sent before a method is called."""
 
-    def __init__(self, installation: Installation, url: str | None) -> None:
-        """`url` beats the installation's own addresses. Raises Problem when it is no URL."""
+    def __init__(self, installation: Installation, url: str | None, *, key: str | None = None) -> None:
+        """`url` beats the installation's own addresses, and `key` any other. Raises Problem when it is no URL."""
         import httpx
 
         url = url or listening(installation)
@@ -49,7 +49,7 @@ class Server:
         # The installation's own key goes to no other machine than its own.
         own = installation.admin_key if local or parsed.host in installation.hosts else None
         self._starter = "./docker-up.sh" if url == installation.stack_url else "./runserver.sh"
-        self._key = os.environ.get("PLUGBAY_KEY") or own
+        self._key = key or os.environ.get("PLUGBAY_KEY") or own
         self._token_key = installation.token_key
         self._admin = installation.admin_uuid
         # A proxy from the environment leads away from this machine.
@@ -94,6 +94,23 @@ class Server:
             response = self._client.get(self.url + path, headers=self._authorization())
         self._check(response)
         return response.content
+
+    def is_ready(self, seconds: float) -> bool:
+        """Whether it says within so many seconds that it would serve a call."""
+        try:
+            with self._reaching():
+                return bool(self._client.get(f"{self.url}/readyz", timeout=seconds).is_success)
+        except Problem:
+            return False
+
+    def download(self, path: str, file: BinaryIO) -> None:
+        """Writes what a path of the control plane answers to a file, as it is. Raises Problem and OSError."""
+        with self._reaching(), self._client.stream("GET", self.url + path, headers=self._authorization()) as response:
+            if response.is_error:
+                response.read()
+            self._check(response)
+            for part in response.iter_bytes():
+                file.write(part)
 
     def directory(self, path: str) -> Any:
         """The JSON of a `__dir__` of the data plane, which takes no key."""

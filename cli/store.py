@@ -73,7 +73,8 @@ def _copy(
 ) -> None:
     from settings import BadSettings
     from store.contract import StoreUnavailable
-    from store.transfer import BadFile, Interfered
+    from store.records import BadFile
+    from store.transfer import Interfered
 
     with output(as_json) as out:
         try:

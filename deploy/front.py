@@ -177,7 +177,7 @@ class Front:
             parts.store,
             parts.broker,
             self.runtime,
-            Credentials(self.token_keys, parts.ledger),
+            Credentials(self.token_keys, parts.ledger, parts.store),
             observers,
             parts.package_problem,
             PlanLimits(parts.plans, settings.GATEWAYS, settings.MAX_QUEUE_SECS),
@@ -198,6 +198,7 @@ class Front:
             audit=self._audit,
             variables=self.variables,
             variables_changed=self._tell_variables,
+            told_secs=parts.told_secs,
             ready=lambda: self.catalogue.problem or parts.ready(),
         )
         return _Server(
@@ -221,6 +222,8 @@ def upload_limits(settings: Settings, known: Mapping[str, Plan]) -> Limits:
     """How much a tenant may upload, by settings and plans."""
 
     def of_plan(name: str) -> PlanBounds:
+        if not name:  # the admin's, which was a tenant elsewhere
+            return PlanBounds(plan=name, modules=None, bundle_bytes=None)
         name, plan = plans.of(known, name)
         return PlanBounds(plan=name, modules=plan.modules, bundle_bytes=plan.bundle_bytes)
 

@@ -95,7 +95,7 @@ class TenantPlans:
         """See PlanOf. A plan that is not in the file any more counts as `free`."""
         tenant = await self._tenants.tenant(owner)
         if tenant is None or tenant.status is not Status.ENABLED:
-            raise LaunchFailed(f"tenant {owner} is {'unknown' if tenant is None else tenant.status}")
+            raise LaunchFailed(f"tenant {owner} is unknown" if tenant is None else tenant.standing)
         name, _ = plans.of(self._known, tenant.plan)
         if name != tenant.plan and tenant.plan not in self._unknown:
             log.warning("plan %s is in no file of plans any more: its tenants have plan %s", tenant.plan, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from settings import STACK_SECRETS, Settings
+from settings import HOME_VARIABLE, STACK_SECRETS, Settings
 
-OWN_NAMES: Final = re.compile("|".join([*Settings.model_fields, r"URL_PARM\d+", STACK_SECRETS]))
+OWN_NAMES: Final = re.compile("|".join([*Settings.model_fields, r"URL_PARM\d+", STACK_SECRETS, HOME_VARIABLE]))
 """Settings, and the secrets of the stack's services."""

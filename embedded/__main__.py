@@ -15,7 +15,7 @@ from embedded.first_start import generate_secrets
 def main() -> int:
     """Runs until SIGINT or SIGTERM; the exit status is 0 when everything was stopped cleanly."""
     try:
-        generate_secrets(settings.ROOT, os.environ)
+        generate_secrets(settings.HOME, os.environ)
         chosen = settings.load()
         for folder in chosen.PLUGINS:
             if folder.exists() and not folder.is_dir():

@@ -152,7 +152,8 @@ class Platform:
     async def _tenant_limits(self, store: SqliteStore) -> TenantLimits:
         """Nothing is kept ready for tenants where there are none: most platforms of this kind serve their admin."""
         limits = tenant_limits(self._settings, self._plans)
-        return limits if await store.find_tenants("", "", 1) else dataclasses.replace(limits, prewarmed=0)
+        registered = {tenant.uuid for tenant in await store.find_tenants("", "", 2)} - {str(self._settings.ADMIN_UUID)}
+        return limits if registered else dataclasses.replace(limits, prewarmed=0)
 
 
 def _admin_environ(environ: Mapping[str, str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from catalogue.index import Ambiguous, Broken, NotFound, Target
 from gateway import outcomes
 from gateway.bad_request import BadRequest
 from gateway.headers import NO_TIMING, InvalidHeader, response_headers, valid_status
+from store.contract import Status, Tenant
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -77,6 +78,12 @@ def json(status: int, content: Any) -> Answer:
 def refused(status: int, problem: str, more: Headers = ()) -> Answer:
     """An error that the gateway itself found."""
     return Answer(status, _encode({"status": problem}), (_JSON, *more))
+
+
+def not_here(tenant: Tenant) -> Answer:
+    """A tenant's code is not run here, or not any more: then with the address where it is."""
+    moved = {"address": tenant.address} if tenant.status is Status.ELEVATED else {}
+    return Answer(403, _encode({"status": tenant.standing} | moved), (_JSON,))
 
 
 def bad_request(error: BadRequest) -> Answer:

@@ -11,6 +11,7 @@ from gateway.answers import Answer
 from gateway.api_keys import NOTHING, Scope, granted
 from gateway.tenant_keys import SentKey
 from gateway.token_keys import TokenKeys
+from store.changing import Tenants
 from store.contract import Tenant
 from store.sealing import Unsealable
 from tokens.ledger import Ledger, LedgerUnavailable
@@ -33,17 +34,18 @@ class _BadKey(Exception):
 class Credentials:
     """Opens the token of a request and has it count once, or knows its key."""
 
-    def __init__(self, keys: TokenKeys, ledger: Ledger) -> None:
+    def __init__(self, keys: TokenKeys, ledger: Ledger, tenants: Tenants) -> None:
         self._keys = keys
         self._ledger = ledger
+        self._tenants = tenants
 
     async def refusal(self, scope: Any, owner: str, tenant: Tenant | None) -> Answer | None:
         """Why this request is not let through; None when it is, and then its token is used up. `tenant` is the
-        owner's, None the admin, for whose functions there are no keys."""
+        owner's, None the admin, which has keys only where it was a tenant elsewhere. Raises StoreUnavailable."""
         try:
             scheme, credential = _given(scope["headers"])
             if scheme == b"bearer":
-                return _refusal_of_key(credential, tenant)
+                return await self._refusal_of_key(credential, owner, tenant)
             if scheme != b"token":
                 raise BadToken("its Authorization is neither Token nor Bearer")
             await self._spend(credential, scope, owner, tenant)
@@ -55,6 +57,16 @@ class Credentials:
             retry = ((b"retry-after", b"%d" % _RETRY_SECS),)
             return answers.refused(503, "tokens cannot be checked now; the platform's log says why", retry)
         return None
+
+    async def _refusal_of_key(self, key: bytes, owner: str, tenant: Tenant | None) -> Answer | None:
+        """Why a key does not let a call of this owner through; None when it does. Raises _BadKey, StoreUnavailable."""
+        sent = SentKey.parse(key)
+        if tenant is None and sent is not None and sent.uuid == owner:
+            tenant = await self._tenants.tenant(owner)
+        scopes = NOTHING if sent is None else granted(sent, tenant)
+        if not scopes:
+            raise _BadKey("its key is none, has ended, or is another's")
+        return None if Scope.CALL in scopes else answers.refused(403, f"this takes a key with the scope {Scope.CALL}")
 
     async def _spend(self, token: bytes, scope: Any, owner: str, tenant: Tenant | None) -> None:
         """Has a token count for this request. Raises BadToken, LedgerUnavailable, Unsealable."""
@@ -74,12 +86,3 @@ def _given(headers: list[tuple[bytes, bytes]]) -> tuple[bytes, bytes]:
         raise BadToken("there is more than one Authorization" if given else "there is none")
     scheme, _, credential = given[0].partition(b" ")
     return scheme.lower(), credential
-
-
-def _refusal_of_key(key: bytes, tenant: Tenant | None) -> Answer | None:
-    """Why a key does not let a call of this tenant through; None when it does. Raises _BadKey."""
-    sent = SentKey.parse(key)
-    scopes = NOTHING if sent is None else granted(sent, tenant)
-    if not scopes:
-        raise _BadKey("its key is none, has ended, or is another's")
-    return None if Scope.CALL in scopes else answers.refused(403, f"this takes a key with the scope {Scope.CALL}")

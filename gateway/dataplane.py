@@ -131,7 +131,7 @@ class DataPlane:
             if tenant is None:
                 return answers.refused(404, f"tenant {owner} is unknown")
             if tenant.status is not Status.ENABLED:
-                return answers.refused(403, f"tenant {owner} is {tenant.status}")
+                return answers.not_here(tenant)
         view = self._catalogue.view(owner) or View(owner, 0)
         method: str = scope["method"]
         if method == "OPTIONS":  # without a token: browsers ask before they send one

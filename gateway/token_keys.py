@@ -15,15 +15,13 @@ import msgspec
 
 from plugbay_client.token import TokenKey
 from store.changing import Tenants, change_tenant
-from store.contract import Tenant, TenantChange
-from store.sealing import Sealer, Unsealable
+from store.contract import ADMIN_TOKEN_KEYS, Tenant, TenantChange
+from store.sealing import Sealer, Unsealable, token_keys_of
 
 MAX_KEYS: Final = 2
 """Keys of one owner that are good at once."""
 MAX_READ: Final = 10_000
 """Owners whose keys are kept in memory as they are read."""
-STORE_KEY: Final = "token_keys"
-"""The setting that holds the admin's."""
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -64,7 +62,7 @@ class TokenKeys:
 
     async def load(self) -> None:
         """Takes up the admin's keys, as they are now. Raises StoreUnavailable."""
-        self._admins = await self._store.setting(STORE_KEY) or ""
+        self._admins = await self._store.setting(ADMIN_TOKEN_KEYS) or ""
 
     def secrets(self, owner: str, tenant: Tenant | None) -> Mapping[bytes, bytes]:
         """Secrets by key id, of the admin without `tenant`. Raises Unsealable."""
@@ -136,24 +134,20 @@ class TokenKeys:
             await self.load()
             made = change(self._admins)
             if made is not None:
-                await self._store.put_setting(STORE_KEY, made or None)
+                await self._store.put_setting(ADMIN_TOKEN_KEYS, made or None)
                 self._admins = made
             return made is not None
 
     def _resealed(self, owner: str, sealed: str) -> str | None:
-        return self._sealer.reseal(_what(owner), sealed) if sealed else None
+        return self._sealer.reseal(token_keys_of(owner), sealed) if sealed else None
 
     def _sealed(self, owner: str, keys: tuple[Kept, ...]) -> str:
-        return self._sealer.seal(_what(owner), msgspec.msgpack.encode(keys)) if keys else ""
+        return self._sealer.seal(token_keys_of(owner), msgspec.msgpack.encode(keys)) if keys else ""
 
     def _unsealed(self, owner: str, sealed: str) -> tuple[Kept, ...]:
         if not sealed:
             return ()
         try:
-            return msgspec.msgpack.decode(self._sealer.read(_what(owner), sealed), type=tuple[Kept, ...])
+            return msgspec.msgpack.decode(self._sealer.read(token_keys_of(owner), sealed), type=tuple[Kept, ...])
         except msgspec.DecodeError as error:
-            raise Unsealable(f"{_what(owner)}: what is kept is of another version") from error
-
-
-def _what(owner: str) -> str:
-    return f"token keys of {owner}"
+            raise Unsealable(f"{token_keys_of(owner)}: what is kept is of another version") from error

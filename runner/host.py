@@ -15,7 +15,7 @@ from runner.job import Job
 from runner.launcher import ControlMissing, Launcher, LaunchFailed, Trust
 from runner.limits import PoolLimits
 from runner.modules import ModuleSource
-from runner.own_variables import VariablesOf, none
+from runner.own_variables import OwnVariables, VariablesOf, none
 from runner.pool import Environment, Pool
 from runner.tenants import Consumed, PlanOf, TenantLimits, TenantPools, uncounted
 
@@ -51,13 +51,15 @@ class Host:
         """`folder` exists, belongs to this host alone, and is removed by `close`."""
         self._folder = folder
         self._admin = admin
-        self._pool = Pool(ADMIN, admin, Trust.ADMIN, launcher, source, environment, self._folder, limits)
+        own = OwnVariables(admin, variables_of)  # an admin that was a tenant elsewhere has some
+        self._pool = Pool(ADMIN, admin, Trust.ADMIN, launcher, source, environment, self._folder, limits, own=own)
         self._tenants = TenantPools(
             launcher, source, NoEnvironment(), self._folder, tenants, plan_of, variables_of, consumed
         )
 
     async def start(self) -> None:
-        """Starts the admin pool. Raises LaunchFailed or ControlMissing; `close` ends what was started."""
+        """Starts the admin pool. Raises LaunchFailed, ControlMissing or StoreUnavailable; `close` ends what was
+        started."""
         await self._pool.start()
         await self._tenants.start()
 
@@ -80,9 +82,12 @@ class Host:
         """A tenant's code is not to run any more: its runners end once its calls have, or after so many seconds."""
         self._tenants.end(tenant, seconds)
 
-    def variables_changed(self, tenant: str) -> None:
-        """A tenant's variables are others now: its workers are replaced."""
-        self._tenants.variables_changed(tenant)
+    def variables_changed(self, owner: str) -> None:
+        """An owner's variables in the store are others now: its workers are replaced."""
+        if owner == self._admin:
+            self._pool.variables_changed()
+        else:
+            self._tenants.variables_changed(owner)
 
     def renew_admin(self) -> None:
         """The admin's packages have changed: its workers are replaced."""

@@ -1,4 +1,4 @@
-"""A tenant's environment variables, as its workers are given them."""
+"""An owner's environment variables that the store has, as its workers are given them."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from store.variables import Variable
 
 
 class VariablesOf(Protocol):
-    """Knows every tenant's variables."""
+    """Knows every owner's variables."""
 
     async def __call__(self, owner: str) -> tuple[Variable, ...]:
-        """A tenant's, as they are now. Raises Unsealable, StoreUnavailable."""
+        """An owner's, as they are now. Raises Unsealable, StoreUnavailable."""
 
 
 async def none(owner: str) -> tuple[Variable, ...]:  # noqa: ARG001
-    """Of tenants that have none. See VariablesOf."""
+    """Of owners that have none. See VariablesOf."""
     return ()
 
 
 class OwnVariables:
-    """Those of one tenant. Before the first `load` there are none."""
+    """Those of one owner. Before the first `load` there are none."""
 
     def __init__(self, owner: str, variables_of: VariablesOf) -> None:
         self.everywhere: dict[str, str] = {}
@@ -40,7 +40,7 @@ class OwnVariables:
             try:
                 variables = await self._variables_of(self._owner)
             except Unsealable as error:
-                raise LaunchFailed(f"the variables of this tenant cannot be read: {error}") from error
+                raise LaunchFailed(f"the variables of this owner cannot be read: {error}") from error
             self.everywhere = {one.name: one.value for one in variables if not one.module}
             self.by_module = {}
             for one in variables:

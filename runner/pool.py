@@ -64,6 +64,7 @@ class Pool:
         self.owner = owner
         self._environment = environment
         self._own = own
+        self._is_tenants = supply is not None
         self._crew = Crew(self, lambda bounds: Runner(self, launcher, folder, trust, bounds), limits, supply)
         self._modules = OwnerModules(owner, source)
         self._dispatcher = Dispatcher(limits.max_queue_secs, limits.worker_async_calls, self._grow)
@@ -213,7 +214,7 @@ class Pool:
     def _floor(self, runner: Runner) -> int:
         """Workers that are kept. Of a tenant's runner that nobody calls, none: what its zygote forks in a moment is
         not worth the memory of a worker for each of many tenants."""
-        forgotten = self._own is not None and runner.idle_secs >= self._crew.limits.worker_idle_secs
+        forgotten = self._is_tenants and runner.idle_secs >= self._crew.limits.worker_idle_secs
         return 0 if forgotten else self._crew.limits.warm_workers
 
     def _keep_warm(self, runner: Runner) -> None:
@@ -237,7 +238,7 @@ class Pool:
 
     def _expect_idle(self, seconds: float) -> None:
         """Looks for idle workers that long from now, if there can be any that are not to be kept."""
-        kept = 0 if self._own is not None else self._crew.limits.warm_workers
+        kept = 0 if self._is_tenants else self._crew.limits.warm_workers
         if self._shrinking is None and any(runner.size > kept for runner in self._crew.runners):
             self._shrinking = self._loop.call_later(seconds, self._shrink)
 

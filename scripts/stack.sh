@@ -1,9 +1,11 @@
 # Sourced by docker-up.sh, docker-dn.sh, docker-logs.sh and docker-restart.sh: finds Docker Engine and Compose,
 # and fills in what docker-compose.yml needs to know of this machine. Everything said goes to stderr.
+# PLUGBAY_HOME is the folder of the installation, where it is not the checkout: its settings, secrets and plugins.
 # shellcheck shell=bash
 
 ROOT=$(dirname "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")")
-cd "$ROOT" || exit 1
+PLUGBAY_HOME=$(realpath --no-symlinks "${PLUGBAY_HOME:-$ROOT}")
+cd "$PLUGBAY_HOME" || exit 1
 OLDEST_ENGINE=25
 OLDEST_COMPOSE=2.24
 LEAST_DISK_MB=300
@@ -62,8 +64,9 @@ find_compose() {
 compose() {
     local files=(--env-file .env)
     [[ ! -f .env.local ]] || files+=(--env-file .env.local)
-    if [[ -s $work/more.yml ]]; then
-        files+=(--file docker-compose.yml --file "$work/more.yml")
+    if [[ -s $work/more.yml || $PLUGBAY_HOME != "$ROOT" ]]; then
+        files+=(--file "$ROOT/docker-compose.yml")
+        [[ ! -s $work/more.yml ]] || files+=(--file "$work/more.yml")
         # Otherwise Compose finds the operator's own additions itself.
         [[ ! -f docker-compose.override.yml ]] || files+=(--file docker-compose.override.yml)
     fi
@@ -106,6 +109,10 @@ describe_files() {
         export "$name=$(absolute "$(setting "$name" "")")"
         [[ -f ${!name} ]] || fail "$name: there is no file ${!name}"
     done
+    if [[ $PLUGBAY_HOME != "$ROOT" ]]; then  # Compose would look in the checkout
+        PLANS=$(absolute "$(setting PLANS plans.toml)")
+        export PLANS
+    fi
     describe_admin_environment
     [[ -n $(setting TLS_CERT "") ]] || [[ -z $(setting TLS_KEY "") ]] || fail "TLS_CERT: TLS_KEY is set without it"
     [[ -z $(setting TLS_CERT "") ]] || [[ -n $(setting TLS_KEY "") ]] || fail "TLS_KEY: TLS_CERT is set without it"

@@ -30,16 +30,21 @@ class Status(enum.StrEnum):
     ENABLED = "enabled"
     DISABLED = "disabled"
     ELEVATED = "elevated"
+    """It has an installation of its own, at `Tenant.address`, and its calls are run there alone."""
 
 
 class Tenant(msgspec.Struct, frozen=True, kw_only=True):
-    """Whoever owns modules besides the installation's admin. Its code is untrusted."""
+    """Whoever owns modules besides the installation's admin. Its code is untrusted.
+
+    An admin that was a tenant of another installation has a record of its own, too: it holds what an admin
+    otherwise has none of, the key and the keys for signatures that it had there. Its code is trusted.
+    """
 
     uuid: str
     name: str = ""
     """For people; no two tenants have the same, whatever its case. Empty: it has none."""
     plan: str = "free"
-    """Name of its plan in `plans.toml`."""
+    """Name of its plan in `plans.toml`; empty: it is the admin, and no plan bounds it."""
     status: Status = Status.ENABLED
     created: float = 0.0
     """Unix time at which it was registered; 0 when that is not known."""
@@ -53,6 +58,15 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True):
     """When the newest upload of each name was signed, removed modules included."""
     api_keys: str = ""
     """Its other keys, by their digests; `gateway.api_keys` reads them. Empty: it has none."""
+    address: str = ""
+    """Where its own installation is that it moves to, or has moved to once it is elevated. While there is one,
+    nothing of what it has is changed here. Empty: it stays."""
+
+    @property
+    def standing(self) -> str:
+        """Why its code is not run here, for those who ask for it."""
+        moved = f": its installation is {self.address}" if self.status is Status.ELEVATED else ""
+        return f"tenant {self.uuid} is {self.status}{moved}"
 
 
 class TenantChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +80,7 @@ class TenantChange(msgspec.Struct, frozen=True, kw_only=True):
     signing_keys: str | None = None
     signatures: str | None = None
     api_keys: str | None = None
+    address: str | None = None
 
 
 def changing(change: TenantChange) -> list[str]:
@@ -75,6 +90,8 @@ def changing(change: TenantChange) -> list[str]:
 
 UPLOADED: Final = "upload"
 """The source of a module that is in no plugin folder."""
+ADMIN_TOKEN_KEYS: Final = "token_keys"  # noqa: S105  # the name of a setting
+"""The setting that holds the keys which tokens for the admin's functions are made with, sealed."""
 
 
 class Version(msgspec.Struct, frozen=True):

@@ -19,6 +19,16 @@ _TAG_SIZE: Final = 16
 _KEY_SIZE: Final = 32
 
 
+def variables_of(owner: str) -> str:
+    """What the variables of an owner's functions are sealed as."""
+    return f"variables of {owner}"
+
+
+def token_keys_of(owner: str) -> str:
+    """What the keys that tokens for an owner's functions are made with are sealed as."""
+    return f"token keys of {owner}"
+
+
 class Unsealable(Exception):
     """What is kept cannot be read; the message says why, and not what it was."""
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from store.contract import StoreUnavailable
 
-VERSION: Final = 8
+VERSION: Final = 9
 """Of the schema, kept in the file as `user_version`."""
 
 BUSY_SECS: Final = 5.0
@@ -65,6 +65,8 @@ _USAGE_OF_VERSION_7: Final = "ALTER TABLE usage ADD COLUMN cpu_seconds REAL NOT 
 
 _TENANTS_OF_VERSION_8: Final = "ALTER TABLE tenant ADD COLUMN api_keys TEXT NOT NULL DEFAULT '';"
 
+_TENANTS_OF_VERSION_9: Final = "ALTER TABLE tenant ADD COLUMN address TEXT NOT NULL DEFAULT '';"
+
 _SCHEMA: Final = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE tenant (uuid TEXT PRIMARY KEY, status TEXT NOT NULL);
@@ -83,6 +85,7 @@ CREATE INDEX module_digest ON module (digest);
 {_NEW_IN_VERSION_6}
 {_USAGE_OF_VERSION_7}
 {_TENANTS_OF_VERSION_8}
+{_TENANTS_OF_VERSION_9}
 CREATE TABLE revision (owner TEXT PRIMARY KEY, revision INTEGER NOT NULL);
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 PRAGMA user_version = {VERSION};
@@ -97,6 +100,7 @@ _UPDATES: Final = (
     _NEW_IN_VERSION_6,
     _USAGE_OF_VERSION_7,
     _TENANTS_OF_VERSION_8,
+    _TENANTS_OF_VERSION_9,
 )
 """From each version of the schema to the next, the first from 1."""
 

@@ -10,7 +10,7 @@ from store.contract import Conflict, Status, Tenant, TenantChange, changing
 from store.tenant_search import beginning_with, folded
 
 _SELECT: Final = (
-    "SELECT uuid, name, plan, status, created, key, token_keys, signing_keys, signatures, api_keys FROM tenant"
+    "SELECT uuid, name, plan, status, created, key, token_keys, signing_keys, signatures, api_keys, address FROM tenant"
 )
 
 
@@ -42,7 +42,7 @@ def add(connection: sqlite3.Connection, tenant: Tenant) -> None:
     try:
         connection.execute(
             "INSERT INTO tenant (uuid, name, folded, plan, status, created, key, token_keys,"
-            " signing_keys, signatures, api_keys) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " signing_keys, signatures, api_keys, address) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 tenant.uuid,
                 tenant.name,
@@ -55,6 +55,7 @@ def add(connection: sqlite3.Connection, tenant: Tenant) -> None:
                 tenant.signing_keys,
                 tenant.signatures,
                 tenant.api_keys,
+                tenant.address,
             ),
         )
     except sqlite3.IntegrityError as error:
@@ -78,10 +79,10 @@ def change(
             "UPDATE tenant SET name = coalesce(?, name), folded = coalesce(?, folded), plan = coalesce(?, plan),"
             " status = coalesce(?, status), key = coalesce(?, key), token_keys = coalesce(?, token_keys),"
             " signing_keys = coalesce(?, signing_keys), signatures = coalesce(?, signatures),"
-            " api_keys = coalesce(?, api_keys) WHERE uuid = ?",
+            " api_keys = coalesce(?, api_keys), address = coalesce(?, address) WHERE uuid = ?",
             (
                 *(wanted.name, name, wanted.plan, status, wanted.key, wanted.token_keys),
-                *(wanted.signing_keys, wanted.signatures, wanted.api_keys, uuid),
+                *(wanted.signing_keys, wanted.signatures, wanted.api_keys, wanted.address, uuid),
             ),
         )
     except sqlite3.IntegrityError as error:

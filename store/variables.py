@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from store.contract import Conflict, SealedVariables, VariableStore
-from store.sealing import Sealer, Unsealable
+from store.sealing import Sealer, Unsealable, variables_of
 
 MAX_VARIABLES: Final = 100
 """Variables of one tenant."""
@@ -90,7 +90,7 @@ class Variables:
         count = 0
         for owner in await self._store.owners():
             kept = await self._store.get(owner)
-            again = self._sealer.reseal(_what(owner), kept.sealed) if kept.sealed else None
+            again = self._sealer.reseal(variables_of(owner), kept.sealed) if kept.sealed else None
             if again is not None:
                 try:
                     await self._store.put(owner, again, kept.revision)
@@ -101,7 +101,7 @@ class Variables:
 
     async def _keep(self, owner: str, variables: list[Variable], before: SealedVariables) -> bool:
         """Whether nobody has changed them meanwhile."""
-        sealed = self._sealer.seal(_what(owner), msgspec.msgpack.encode(variables)) if variables else ""
+        sealed = self._sealer.seal(variables_of(owner), msgspec.msgpack.encode(variables)) if variables else ""
         try:
             await self._store.put(owner, sealed, before.revision)
         except Conflict:
@@ -112,10 +112,8 @@ class Variables:
         if not kept.sealed:
             return ()
         try:
-            return msgspec.msgpack.decode(self._sealer.read(_what(owner), kept.sealed), type=tuple[Variable, ...])
+            return msgspec.msgpack.decode(
+                self._sealer.read(variables_of(owner), kept.sealed), type=tuple[Variable, ...]
+            )
         except msgspec.DecodeError as error:
-            raise Unsealable(f"{_what(owner)}: what is kept is of another version") from error
-
-
-def _what(owner: str) -> str:
-    return f"variables of {owner}"
+            raise Unsealable(f"{variables_of(owner)}: what is kept is of another version") from error

@@ -14,7 +14,7 @@ from gateway.control import audit
 from gateway.control.errors import Rejected
 from gateway.control.models import NoQuery
 from gateway.control.services import Wired
-from gateway.control.tenants import CONFLICT, Named
+from gateway.control.tenants import CONFLICT, Changeable, Named
 
 router: Final = APIRouter(tags=["tenants"])
 
@@ -28,7 +28,7 @@ async def list_api_keys(tenant: Named, _: Annotated[NoQuery, Query()]) -> models
 
 @router.post("/tenants/{uuid}/api-keys", summary="Make an API key", status_code=201, responses=CONFLICT)
 async def make_api_key(
-    request: Request, services: Wired, tenant: Named, given: models.NewApiKey, _: Annotated[NoQuery, Query()]
+    request: Request, services: Wired, tenant: Changeable, given: models.NewApiKey, _: Annotated[NoQuery, Query()]
 ) -> models.ApiKeyWithText:
     """Another key, which is in this answer and never shown again. Forgets those that have ended. Takes the tenant's
     own key too, with the scope `manage`."""
@@ -50,7 +50,7 @@ async def make_api_key(
 async def revoke_api_key(
     request: Request,
     services: Wired,
-    tenant: Named,
+    tenant: Changeable,
     id: Annotated[str, Path(description="Id of the key, 16 hexadecimal digits", pattern=r"^[0-9a-f]{16}$")],
     _: Annotated[NoQuery, Query()],
 ) -> None:

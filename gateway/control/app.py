@@ -10,6 +10,7 @@ from gateway.control import (
     api_keys,
     call_logs,
     documents,
+    elevation,
     environ,
     errors,
     health,
@@ -69,6 +70,7 @@ def routes_alone() -> FastAPI:
     for router in (
         modules.router,
         tenants.router,
+        elevation.router,
         versions.router,
         signing_keys.router,
         installation_key.router,

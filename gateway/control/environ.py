@@ -12,7 +12,7 @@ from gateway.control.answer import Answer
 from gateway.control.errors import Rejected
 from gateway.control.models import NoQuery, Problem
 from gateway.control.services import Services, Wired
-from gateway.control.tenants import Named
+from gateway.control.tenants import Changeable, Named, require_changeable
 from store.contract import Conflict
 from store.sealing import Unsealable
 from store.variables import TooMuch, Variable, name_flaw
@@ -44,7 +44,7 @@ async def list_environ(services: Wired, tenant: Named, _: Annotated[NoQuery, Que
 async def set_variable(
     request: Request,
     services: Wired,
-    tenant: Named,
+    tenant: Changeable,
     name: Name,
     given: models.NewVariable,
     query: Annotated[models.ModuleQuery, Query()],
@@ -75,7 +75,7 @@ async def set_variable(
     responses=_CONFLICT,
 )
 async def unset_variable(
-    request: Request, services: Wired, tenant: Named, name: Name, query: Annotated[models.ModuleQuery, Query()]
+    request: Request, services: Wired, tenant: Changeable, name: Name, query: Annotated[models.ModuleQuery, Query()]
 ) -> None:
     """Forgets a variable of one module, or that of all. Takes the tenant's own key too."""
     try:
@@ -92,10 +92,12 @@ async def unset_variable(
 
 
 async def _stands(services: Services, uuid: str) -> None:
-    """What was stored counts, if the tenant is still there."""
-    if await services.store.tenant(uuid) is None:
+    """What was stored counts, if the tenant is still there, and here."""
+    tenant = await services.store.tenant(uuid)
+    if tenant is None:
         await services.store.remove_tenant(uuid)
         raise Rejected(404, f"There is no tenant {uuid} any more.", field="uuid")
+    require_changeable(tenant)  # what moves along may have been copied before
     services.variables_changed(uuid)
 
 

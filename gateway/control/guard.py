@@ -118,8 +118,8 @@ def _forbidden(principal: Principal, method: str, raw_path: bytes) -> str | None
     has the scope, and for nothing else."""
     if principal.admin:
         return None
-    if not principal.enabled:
-        return f"tenant {principal.owner} is disabled"
+    if principal.refusal:
+        return principal.refusal
     needed = scope_of(method, raw_path, principal.owner)
     if needed is None:
         return "This takes the admin's key."

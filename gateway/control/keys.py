@@ -27,7 +27,8 @@ class Principal:
     admin: bool
     scopes: frozenset[Scope]
     """What the key opens of what is the owner's."""
-    enabled: bool = True
+    refusal: str = ""
+    """Why nothing is done for whoever it is; empty: it is."""
     api_key: str = ""
     """Id of the API key that it was sent with; empty: it was the owner's first one."""
 
@@ -63,5 +64,7 @@ class Keys:
         scopes = granted(sent, tenant)
         if tenant is None or not scopes:
             return None
-        enabled = tenant.status is Status.ENABLED
-        return Principal(tenant.uuid, admin=False, scopes=scopes, enabled=enabled, api_key=sent.id)
+        if tenant.uuid == self._admin.owner and not sent.id:  # it was a tenant elsewhere, and has its key from there
+            return self._admin
+        refusal = "" if tenant.status is Status.ENABLED else tenant.standing
+        return Principal(tenant.uuid, admin=False, scopes=scopes, refusal=refusal, api_key=sent.id)

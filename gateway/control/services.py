@@ -21,7 +21,7 @@ from gateway.runtime_settings import RuntimeSettings
 from gateway.token_keys import TokenKeys
 from gateway.usage import UsageMeter
 from settings import Settings
-from store.contract import Tenant, TenantChange
+from store.contract import Store
 from store.variables import Variables
 
 
@@ -39,32 +39,13 @@ class Catalogue(Protocol):
         """The modules that come over the network."""
 
 
-class Tenants(Protocol):
-    """What of the store the control plane reads and changes."""
-
-    async def tenant(self, uuid: str) -> Tenant | None:
-        """See Store."""
-
-    async def find_tenants(self, text: str, after: str, limit: int) -> list[Tenant]:
-        """See Store."""
-
-    async def add_tenant(self, tenant: Tenant) -> None:
-        """See Store."""
-
-    async def change_tenant(self, uuid: str, change: TenantChange, before: Tenant | None = None) -> Tenant | None:
-        """See Store."""
-
-    async def remove_tenant(self, uuid: str) -> bool:
-        """See Store."""
-
-
 @dataclass(frozen=True)
 class Services:
     """Everything the control plane calls."""
 
     settings: Settings
     catalogue: Catalogue
-    store: Tenants
+    store: Store
     plans: Collection[str]
     """Names of the plans that a tenant may have."""
     pools: PoolControl
@@ -81,6 +62,8 @@ class Services:
     """Tells who runs code of this tenant in the same process."""
     ready: Callable[[], str | None]
     """None when a call would be served now, else what is not ready."""
+    told_secs: float = 0
+    """Seconds in which all gateways know of a change of the store; 0 when there is one gateway."""
 
     @property
     def admin(self) -> str:

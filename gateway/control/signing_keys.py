@@ -13,7 +13,7 @@ from gateway.control import version_models as models
 from gateway.control.errors import Rejected
 from gateway.control.models import NoQuery
 from gateway.control.services import Who, Wired
-from gateway.control.tenants import CONFLICT, Named
+from gateway.control.tenants import CONFLICT, Changeable, Named
 
 router: Final = APIRouter(tags=["tenants"])
 
@@ -31,7 +31,7 @@ async def register_signing_key(
     request: Request,
     services: Wired,
     who: Who,
-    tenant: Named,
+    tenant: Changeable,
     given: models.NewSigningKey,
     _: Annotated[NoQuery, Query()],
 ) -> models.SigningKey:
@@ -58,7 +58,7 @@ async def register_signing_key(
 async def remove_signing_key(
     request: Request,
     services: Wired,
-    tenant: Named,
+    tenant: Changeable,
     id: Annotated[str, Path(description="Id of the key", pattern=r"^[0-9a-f]{16}$")],
     _: Annotated[NoQuery, Query()],
 ) -> None:

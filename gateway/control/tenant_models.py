@@ -10,6 +10,7 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, field
 from gateway.control.models import Endpoint, Given, ModuleDetail, PageQuery, Shown
 
 MAX_TENANT_NAME = 100
+MAX_ADDRESS = 200
 
 
 _SIGNS = frozenset(" &'()+,-./@_")
@@ -78,14 +79,27 @@ class TenantPatch(Given):
         return value
 
 
+class NewElevation(Given):
+    """Where a tenant moves to."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"address": "http://127.0.0.1:8081"}]})
+
+    address: str = Field(
+        max_length=MAX_ADDRESS,
+        pattern=r"^https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~-]+)*$",
+        description="Of its installation, as callers are told it: a URL without a slash at its end",
+    )
+
+
 class Tenant(Shown):
     """One tenant."""
 
     uuid: str = Field(description="First segment of its URLs", examples=["0e3c5f3a-4a3b-4f53-9be0-30c3d0d9f2a1"])
     name: str = Field(examples=["Ada's shop"])
-    plan: str = Field(examples=["free"])
+    plan: str = Field(description="Empty: it is the admin, and no plan bounds it", examples=["free"])
     status: str = Field(description="`enabled`, `disabled` or `elevated`", examples=["enabled"])
     created: float = Field(description="Unix time at which it was registered; 0: not known")
+    address: str = Field(description="Of its own installation, where it moves to or has moved; empty: it stays")
 
 
 class TenantWithKey(Tenant):

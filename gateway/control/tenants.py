@@ -31,11 +31,20 @@ async def _named(
     """The tenant in the path."""
     tenant = await services.store.tenant(uuid) if _UUID.fullmatch(uuid) else None
     if tenant is None:
-        raise _unknown(uuid)
+        raise unknown(uuid)
     return tenant
 
 
 Named = Annotated[Tenant, Depends(_named)]
+
+
+async def _changeable(tenant: Named) -> Tenant:
+    """The tenant in the path, of whom something is to be changed."""
+    require_changeable(tenant)
+    return tenant
+
+
+Changeable = Annotated[Tenant, Depends(_changeable)]
 
 
 @router.post("/tenants", summary="Register a tenant", status_code=201, responses=CONFLICT)
@@ -75,10 +84,11 @@ async def see_tenant(tenant: Named, _: Annotated[NoQuery, Query()]) -> models.Te
 
 @router.patch("/tenants/{uuid}", summary="Change a tenant", responses=CONFLICT)
 async def change_tenant(
-    request: Request, services: Wired, tenant: Named, patch: models.TenantPatch, _: Annotated[NoQuery, Query()]
+    request: Request, services: Wired, tenant: Changeable, patch: models.TenantPatch, _: Annotated[NoQuery, Query()]
 ) -> models.Tenant:
     """Changes what is given. Within a second every gateway knows it. Of a tenant that is disabled, calls under
     way finish and runners end; one that is given another plan has it from its next runner on."""
+    _require_other(services, tenant)
     given = patch.model_dump(exclude_unset=True)
     if "plan" in given:
         _check_plan(services, given["plan"])
@@ -89,7 +99,7 @@ async def change_tenant(
     except Conflict as error:
         raise _taken(given["name"]) from error
     if changed is None:
-        raise _unknown(tenant.uuid)
+        raise unknown(tenant.uuid)
     if "status" in given:
         services.catalogue.follow(tenant.uuid)
     if given:
@@ -100,13 +110,13 @@ async def change_tenant(
 
 @router.post("/tenants/{uuid}/key", summary="Replace a tenant's key")
 async def rotate_key(
-    request: Request, services: Wired, tenant: Named, _: Annotated[NoQuery, Query()]
+    request: Request, services: Wired, tenant: Changeable, _: Annotated[NoQuery, Query()]
 ) -> models.TenantWithKey:
     """Makes another key, which is in this answer and nowhere else. Within a second no gateway takes the old one."""
     key = new_key(tenant.uuid)
     changed = await services.store.change_tenant(tenant.uuid, TenantChange(key=digest(key)))
     if changed is None:
-        raise _unknown(tenant.uuid)
+        raise unknown(tenant.uuid)
     await audit.record(request, "tenant key replaced", tenant=tenant.uuid)
     return _with_key(changed, key)
 
@@ -114,10 +124,28 @@ async def rotate_key(
 @router.delete("/tenants/{uuid}", summary="Remove a tenant", status_code=204, response_class=Response)
 async def remove_tenant(request: Request, services: Wired, tenant: Named, _: Annotated[NoQuery, Query()]) -> None:
     """Removes the tenant with its modules. Calls under way finish, its runners end, and its UUID is nobody's."""
+    _require_other(services, tenant)
     if not await services.store.remove_tenant(tenant.uuid):
-        raise _unknown(tenant.uuid)
+        raise unknown(tenant.uuid)
     services.catalogue.follow(tenant.uuid)
     await audit.record(request, "tenant removed", tenant=tenant.uuid, name=tenant.name)
+
+
+def require_changeable(tenant: Tenant) -> None:
+    """Raises Rejected for a tenant that moves to an installation of its own, or has moved there."""
+    if tenant.address:
+        raise Rejected(
+            409,
+            f"Nothing of tenant {tenant.uuid} is changed here: its installation is {tenant.address} "
+            "(plugbay elevate --undo brings it back).",
+            field="uuid",
+        )
+
+
+def _require_other(services: Services, tenant: Tenant) -> None:
+    """Raises Rejected for the admin, which may have a record among the tenants."""
+    if tenant.uuid == services.admin:
+        raise Rejected(409, "This is the admin, which is as it is.", field="uuid")
 
 
 def _check_plan(services: Services, plan: str) -> None:
@@ -130,7 +158,7 @@ def _with_key(tenant: Tenant, key: str) -> models.TenantWithKey:
     return models.TenantWithKey(**models.Tenant.model_validate(tenant).model_dump(), key=key)
 
 
-def _unknown(uuid: str) -> Rejected:
+def unknown(uuid: str) -> Rejected:
     return Rejected(404, f"There is no tenant {uuid[:36]}.", field="uuid")
 
 

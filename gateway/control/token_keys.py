@@ -13,6 +13,7 @@ from gateway.control import token_models as models
 from gateway.control.errors import Rejected
 from gateway.control.models import NoQuery
 from gateway.control.services import Wired
+from gateway.control.tenants import require_changeable, unknown
 from plugbay_client.token import TokenKey, mint
 from store.sealing import Unsealable
 
@@ -27,11 +28,22 @@ async def _named(
 ) -> str:
     """The owner in the path."""
     if uuid != services.admin and (not _UUID.fullmatch(uuid) or await services.store.tenant(uuid) is None):
-        raise Rejected(404, f"There is no tenant {uuid[:36]}.", field="uuid")
+        raise unknown(uuid)
     return uuid
 
 
 Owner = Annotated[str, Depends(_named)]
+
+
+async def _changeable(services: Wired, owner: Owner) -> str:
+    """The owner in the path, whose keys are to be changed."""
+    tenant = None if owner == services.admin else await services.store.tenant(owner)
+    if tenant is not None:
+        require_changeable(tenant)
+    return owner
+
+
+Changeable = Annotated[str, Depends(_changeable)]
 
 
 @router.get("/tenants/{uuid}/token-keys", summary="List the keys for tokens")
@@ -46,7 +58,7 @@ async def list_token_keys(services: Wired, owner: Owner, _: Annotated[NoQuery, Q
 
 @router.post("/tenants/{uuid}/token-keys", summary="Make a key for tokens", status_code=201)
 async def make_token_key(
-    request: Request, services: Wired, owner: Owner, _: Annotated[NoQuery, Query()]
+    request: Request, services: Wired, owner: Changeable, _: Annotated[NoQuery, Query()]
 ) -> models.NewTokenKey:
     """Another key, which is in this answer and never shown again. Two are good at once: one that was made before the
     last one is good no more, within a second. Takes the tenant's own key too."""
@@ -64,7 +76,7 @@ async def make_token_key(
 async def retire_token_key(
     request: Request,
     services: Wired,
-    owner: Owner,
+    owner: Changeable,
     id: Annotated[str, Path(description="Id of the key, 8 hexadecimal digits", pattern=r"^[0-9a-f]{8}$")],
     _: Annotated[NoQuery, Query()],
 ) -> None:
@@ -81,7 +93,9 @@ async def retire_token_key(
 @router.delete(
     "/tenants/{uuid}/token-keys", summary="Retire all keys for tokens", status_code=204, response_class=Response
 )
-async def retire_token_keys(request: Request, services: Wired, owner: Owner, _: Annotated[NoQuery, Query()]) -> None:
+async def retire_token_keys(
+    request: Request, services: Wired, owner: Changeable, _: Annotated[NoQuery, Query()]
+) -> None:
     """Also those that cannot be read, because SECRETS_KEY is another one now. Takes the tenant's own key too."""
     await services.token_keys.forget(owner)
     await audit.record(request, "token keys retired", tenant=owner)

@@ -18,7 +18,7 @@ from gateway.control.answer import Answer
 from gateway.control.errors import Rejected
 from gateway.control.services import Services, Wired
 from gateway.control.tenant_models import UploadedModule
-from gateway.control.tenants import CONFLICT, Named
+from gateway.control.tenants import CONFLICT, Changeable, Named
 from gateway.request import media_type
 from settings import Settings
 
@@ -75,7 +75,7 @@ async def list_tenant_modules(
     openapi_extra=_BODY,
 )
 async def upload_module(
-    request: Request, services: Wired, tenant: Named, name: Name, _: Annotated[models.NoQuery, Query()]
+    request: Request, services: Wired, tenant: Changeable, name: Name, _: Annotated[models.NoQuery, Query()]
 ) -> Answer:
     """Imports the source, or the package, in a runner of the tenant and, when that succeeds, has it serve in place of what had
     this name; else 422 says what is wrong and in which line, and what served before serves on. An upload
@@ -96,7 +96,7 @@ async def upload_module(
     "/tenants/{uuid}/modules/{name}", summary="Remove an uploaded module", status_code=204, response_class=Response
 )
 async def remove_module(
-    request: Request, services: Wired, tenant: Named, name: Name, _: Annotated[models.NoQuery, Query()]
+    request: Request, services: Wired, tenant: Changeable, name: Name, _: Annotated[models.NoQuery, Query()]
 ) -> None:
     """Has an upload serve no more. A file of this name in a plugin folder then serves again. Takes the tenant's
     own key too."""

@@ -14,7 +14,7 @@ from gateway.control import version_models as models
 from gateway.control.models import NoQuery
 from gateway.control.services import Wired
 from gateway.control.tenant_models import UploadedModule
-from gateway.control.tenants import CONFLICT, Named
+from gateway.control.tenants import CONFLICT, Changeable, Named
 from gateway.control.uploads import SOURCE, ZIP, Name, refusals, uploaded
 
 router: Final = APIRouter(tags=["tenants"])
@@ -70,7 +70,7 @@ async def get_version(
 async def roll_back(
     request: Request,
     services: Wired,
-    tenant: Named,
+    tenant: Changeable,
     name: Name,
     wanted: models.Rollback,
     _: Annotated[NoQuery, Query()],

@@ -76,6 +76,7 @@ TENANT_FIELDS: Final = (
     "signing_keys",
     "signatures",
     "api_keys",
+    "address",
 )
 """What is kept of a tenant besides its UUID. `folded` is missing where there is no name, for its index is unique."""
 

@@ -24,7 +24,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def look(folder: Path, url: str | None = None, **values: str) -> dict[str, Check]:
     """The checks of an installation in this folder, by name."""
-    checks = all_checks(Installation(folder, {"GATEWAY_PORT": "0"} | values), url)
+    checks = all_checks(Installation(folder, {"GATEWAY_PORT": "0"} | values, folder), url)
     return {check.name: check for check in checks}
 
 

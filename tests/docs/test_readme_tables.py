@@ -30,7 +30,7 @@ def test_statuses() -> None:
 
 
 def test_settings_that_are_named_exist() -> None:
-    others = {"PLUGBAY_URL", "PLUGBAY_KEY"}
+    others = {"PLUGBAY_URL", "PLUGBAY_KEY", "PLUGBAY_HOME"}
     named = {name for name in code(README) if re.fullmatch(r"[A-Z]+(_[A-Z]+)+", name)} - others
     assert named
     assert named <= settings.Settings.model_fields.keys()

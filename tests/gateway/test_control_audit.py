@@ -44,6 +44,8 @@ class Step(NamedTuple):
 
 
 _MODULE = "/api/tenants/{uuid}/modules/{name}"
+_ELEVATION = "/api/tenants/{uuid}/elevation"
+_ADDRESS = {"address": "http://127.0.0.1:8081"}
 _SIGNING = {"name": "laptop", "public_key": base64.b64encode(bytes(SigningKey.generate().verify_key)).decode()}
 CHANGES = [
     Step(
@@ -88,6 +90,17 @@ CHANGES = [
     Step("POST", "/api/tenants/{uuid}/token-keys", "token key made", {"id": "{id}"}),
     Step("DELETE", "/api/tenants/{uuid}/token-keys/{id}", "token key retired", {"id": "{id}"}),
     Step("DELETE", "/api/tenants/{uuid}/token-keys", "token keys retired"),
+    Step(
+        "POST",
+        "/api/tenants/{uuid}/api-keys",
+        "API key made",
+        {"id": "{id}", "name": "ci", "scopes": "call,deploy"},
+        sent={"json": {"name": "ci", "scopes": ["deploy", "call"]}},
+    ),
+    Step("DELETE", "/api/tenants/{uuid}/api-keys/{id}", "API key revoked", {"id": "{id}"}),
+    Step("PUT", _ELEVATION, "elevation begun", _ADDRESS, sent={"json": _ADDRESS}),
+    Step("POST", _ELEVATION, "tenant elevated", _ADDRESS),
+    Step("DELETE", _ELEVATION, "elevation undone", _ADDRESS),
     Step("DELETE", "/api/tenants/{uuid}", "tenant removed", {"name": "Ada's shop"}),
     Step(
         "PUT",
@@ -171,11 +184,11 @@ async def test_each_change_is_recorded_once_with_who_when_and_where_from(
         before = [newest, *others]
     told = [record.__dict__["audit"] for record in caplog.records if record.name == "plugbay.audit"]
     assert [one["entry"] for one in told] == [one["id"] for one in reversed(before)]
-    assert len(secrets) == 5
+    assert len(secrets) == 6
     for secret in secrets:
         assert secret not in caplog.text + str(before)
     # It is gone, and what was done to it is not.
-    assert len(await entries(plane.client, tenant=made["uuid"])) == 14
+    assert len(await entries(plane.client, tenant=made["uuid"])) == 19
     stored = await plane.installation.store.audit.find("", "", "", 999)
     assert [one.id for one in stored] == [one["id"] for one in before]
 

@@ -24,6 +24,8 @@ OPERATIONS = {
     "/api/tenants": {"get", "post"},
     "/api/tenants/{uuid}": {"get", "patch", "delete"},
     "/api/tenants/{uuid}/key": {"post"},
+    "/api/tenants/{uuid}/elevation": {"put", "post", "delete"},
+    "/api/tenants/{uuid}/export": {"get"},
     "/api/tenants/{uuid}/usage": {"get"},
     "/api/tenants/{uuid}/environ": {"get"},
     "/api/tenants/{uuid}/environ/{name}": {"put", "delete"},

@@ -120,7 +120,7 @@ async def serving(folder: Path, required: str, proxy: Proxy | None) -> AsyncIter
         store,
         broker,
         RuntimeSettings(chosen, store),
-        Credentials(TokenKeys(ADMIN, Sealer(SECRETS_KEY), store), MemoryLedger(30)),
+        Credentials(TokenKeys(ADMIN, Sealer(SECRETS_KEY), store), MemoryLedger(30), store),
         Observers(CallLogs(64 * 1024), Metrics(lambda: 0, lambda: 0), journal),
         lambda: None,
         PlanLimits({"free": Plan(memory_mb=64, cpus=1, runners=1, workers=1)}, 1, 10),

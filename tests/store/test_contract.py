@@ -122,7 +122,14 @@ async def test_a_status_changes_only_for_a_tenant_that_exists(store: Store) -> N
 
 
 FULL = Tenant(
-    uuid=TENANT, name="Ada & Söhne", plan="standard", status=Status.DISABLED, created=1.5, key="ab" * 32, token_keys="s"
+    uuid=TENANT,
+    name="Ada & Söhne",
+    plan="standard",
+    status=Status.DISABLED,
+    created=1.5,
+    key="ab" * 32,
+    token_keys="s",
+    address="http://127.0.0.1:8081",
 )
 
 

@@ -14,19 +14,8 @@ import pytest
 from calls import bundle as bundles
 from store.audit import Entry, new_id
 from store.contract import Module, Status, Store, Tenant, Version
-from store.transfer import (
-    FORMAT,
-    BadFile,
-    Begin,
-    BundleRecord,
-    Copied,
-    End,
-    Interfered,
-    ModuleRecord,
-    Record,
-    export_store,
-    import_store,
-)
+from store.records import FORMAT, BadFile, Begin, BundleRecord, End, ModuleRecord, Record
+from store.transfer import Copied, Interfered, export_store, import_store
 from tests.store.test_contract import ADMIN, HOSTILE, KINDS, TENANT, kept, module
 
 Make = Callable[[str], Awaitable[Store]]
@@ -57,6 +46,7 @@ async def fill(store: Store) -> None:
             name="Ada",
             plan="standard",
             status=Status.ELEVATED,
+            address="http://127.0.0.1:8081",
             created=1.5,
             key="ab",
             signing_keys="k",

@@ -177,7 +177,7 @@ async def _serving(made: Gateways) -> AsyncIterator[Gateway]:
         made.store,
         broker,
         runtime,
-        Credentials(keys, ledger),
+        Credentials(keys, ledger, made.store),
         observers,
         lambda: None,
         PlanLimits({"free": Plan(memory_mb=64, cpus=1, runners=1, workers=1)}, 1, 10),
