@@ -158,19 +158,24 @@ class Attacker:
         return names == {"plugbay-zygote": 1, "plugbay-worker": workers}
 
 
-def footprints(stack: Installation) -> list[Footprint]:
-    """Of each process of the platform, the one with the runners last."""
-    runners = list(itertools.chain.from_iterable(stack.pools().values()))
-    theirs = sum(stack.runner_fds + runner["workers"] for runner in runners)
+def footprints(stack: Installation, *, starting: bool) -> list[Footprint]:
+    """Of each process of the platform, the one with the runners last. `starting`: runners that start are taken to
+    hold all that is theirs already, else nothing yet."""
+    runners = itertools.chain.from_iterable(stack.pools().values())
+    theirs = sum(
+        stack.runner_fds + runner["workers"] for runner in runners if starting or runner["state"] != "starting"
+    )
     *others, host = stack.processes()
     found = [(one, one.num_fds()) for one in others] + [(host, host.num_fds() - theirs)]
     return [Footprint(rss=one.memory_info().rss, fds=fds, threads=one.num_threads()) for one, fds in found]
 
 
 def nothing_left(stack: Installation) -> bool:
-    """There are the sandboxes and folders of the runners that the host knows of, and no others."""
-    known = {runner["id"] for runners in stack.pools().values() for runner in runners}
-    return all(there == known for there in stack.traces())
+    """There are the sandboxes and folders of the runners that the host knows of, and no others. One that starts, as
+    the next prewarmed one does, may have them already or not."""
+    states = {runner["id"]: runner["state"] for runners in stack.pools().values() for runner in runners}
+    there = {runner for runner, state in states.items() if state != "starting"}
+    return all(there <= found <= states.keys() for found in stack.traces())
 
 
 @contextlib.contextmanager
@@ -180,7 +185,7 @@ def surviving(
     """Everything that holds for every attack. `owners` has whose each runner was, and grows."""
     attacker = Attacker(stack, spares)
     with attacker.client:
-        before, bad, pings = footprints(stack), len(neighbour.bad), len(neighbour.seconds)
+        before, bad, pings = footprints(stack, starting=False), len(neighbour.bad), len(neighbour.seconds)
         failures = stack.failures()
         yield attacker
         _one_owner_each(stack, owners)
@@ -190,7 +195,7 @@ def surviving(
         assert attacker.client.get(f"{stack.url}/readyz").status_code == 200
         eventually(lambda: nothing_left(stack))
         deadline = time.monotonic() + RECOVER_SECS
-        while not _no_more(after := footprints(stack), before):
+        while not _no_more(after := footprints(stack, starting=True), before):
             assert time.monotonic() < deadline, f"left behind: before {before}, after {after}"
             time.sleep(0.05)
         _one_owner_each(stack, owners)

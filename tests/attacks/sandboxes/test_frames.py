@@ -138,10 +138,10 @@ def test_d12_nobody_answers_for_a_call_of_another_tenant(attacker: Attacker) -> 
 
 
 def test_d16_connections_held_open_are_closed_and_bounded(attacker: Attacker) -> None:
-    *_, before = footprints(attacker.stack)
+    *_, before = footprints(attacker.stack, starting=True)
     holding, most = attacker.start("held_connections(5, 200)"), before.fds
     while not holding.done():
-        most = max(most, footprints(attacker.stack)[-1].fds)
+        most = max(most, footprints(attacker.stack, starting=True)[-1].fds)
     opened, closed = holding.result().json()["response"]["attack"]
     assert opened == closed > 500
     assert most <= before.fds + 20
