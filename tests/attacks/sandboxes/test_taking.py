@@ -62,9 +62,8 @@ def test_c4_a_full_disk_is_given_back_with_the_worker(attacker: Attacker) -> Non
     assert NO_MEMORY(answer, "attack")
     if answer.status_code == 500:  # the worker was told and lives on
         assert attacker.do("os._exit(3)", owner=owner).status_code == 502
-    eventually(
-        lambda: attacker.value("sum(one.stat().st_size for one in Path('/tmp').glob('large'))", owner=owner) == 0
-    )
+    left = "sum(one.stat().st_size for one in Path('/tmp').glob('large'))"
+    eventually(lambda: attacker.do(left, owner=owner).json().get("response") == {"attack": 0})
 
 
 def test_c8_what_forks_and_exits_for_ever_ends_with_its_call_or_its_runner(attacker: Attacker) -> None:
