@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 
 import psutil
 import pytest
@@ -13,8 +13,6 @@ import uvloop
 from _pytest.terminal import TerminalReporter
 
 from tests import needs
-from tests.store.mongo_server import STANDALONE, MongoServer, started
-from tests.store.mongo_stores import SERVER
 
 _RUN = "PLUGBAY_TEST_RUN"
 """Environment variable that every process of this run inherits, unless its test gave it another environment."""
@@ -114,16 +112,6 @@ def _processes_left() -> list[str]:
         except psutil.NoSuchProcess:
             continue
     return lines
-
-
-@pytest.fixture(scope="session")
-def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
-    """A running server that stays as it is, without change streams; every folder has a database of its own there."""
-    server = started(MongoServer(tmp_path_factory.mktemp("mongo"), STANDALONE))
-    os.environ[SERVER] = server.uri
-    yield server
-    del os.environ[SERVER]
-    server.kill()
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from store.contract import Tenant
 from store.mongo.store import MongoStore
 from tests.catalogue.conftest import ADMIN, TENANT, Runner, save, source, unbounded, until
 from tests.store.mongo_server import MongoServer
-from tests.store.mongo_stores import mongo_store
+from tests.store.mongo_stores import mongo_store, shared
 
 MINE = f'__ID__ = "{TENANT}"'
 
@@ -32,6 +32,12 @@ class Gateway:
         view = self.catalogue.view(TENANT)
         modules = view.modules.items() if view else ()
         return {name: [one.api for one in module.report.endpoints] for name, module in modules if not module.broken}
+
+
+@pytest.fixture(scope="module")
+def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
+    with shared(tmp_path_factory.mktemp("mongo")) as server:
+        yield server
 
 
 @pytest.fixture

@@ -8,10 +8,17 @@ from pathlib import Path
 import pytest
 
 from tests.store.mongo_server import STANDALONE, MongoServer, started
-from tests.store.mongo_stores import Stores, database_of
+from tests.store.mongo_stores import Stores, database_of, shared
 
 TOPOLOGIES = {"replica-set": [], "standalone": [STANDALONE]}
 """With change streams and without."""
+
+
+@pytest.fixture(scope="session")
+def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
+    """A running server that stays as it is, without change streams; every folder has a database of its own there."""
+    with shared(tmp_path_factory.mktemp("mongo")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,25 @@ from pymongo import MongoClient
 from store.mongo.database import Names
 from store.mongo.store import MongoStore
 from store.mongo.watch import Change
+from tests.store.mongo_server import STANDALONE, MongoServer, started
 
 SERVER = "PLUGBAY_TEST_MONGO"
 """Environment variable with the URI of the test run's server, for the processes that tests start too."""
 ADMIN_COLLECTION = "ADMIN-4a1bf01e-0693-48c5-a52b-fc275205c1d8"
+
+
+@contextmanager
+def shared(folder: Path) -> Iterator[MongoServer]:
+    """A server without change streams, on which every folder has a database of its own for `mongo_store`. Of several
+    such servers only one may run at a time."""
+    assert SERVER not in os.environ
+    server = started(MongoServer(folder, STANDALONE))
+    os.environ[SERVER] = server.uri
+    try:
+        yield server
+    finally:
+        del os.environ[SERVER]
+        server.kill()
 
 
 def mongo_store(folder: Path) -> MongoStore:
