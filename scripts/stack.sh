@@ -4,8 +4,8 @@
 # shellcheck shell=bash
 
 ROOT=$(dirname "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")")
-PLUGBAY_HOME=$(realpath --no-symlinks "${PLUGBAY_HOME:-$ROOT}")
-cd "$PLUGBAY_HOME" || exit 1
+cd "${PLUGBAY_HOME:-$ROOT}" >/dev/null || exit 1
+PLUGBAY_HOME=$PWD
 OLDEST_ENGINE=25
 OLDEST_COMPOSE=2.24
 LEAST_DISK_MB=300
