@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import enum
 from datetime import datetime
-from typing import Annotated
-from urllib.parse import quote
+from typing import Annotated, Any, Final
 
 import typer
 
-from cli import installation, options
+from cli import installation, of_tenant, options
 from cli.output import output
 
 app = typer.Typer(help="Make and revoke API keys of a tenant, with scopes and an end.", no_args_is_help=True)
+
+_KEYS: Final = "api-keys"
 
 Tenant = Annotated[str, typer.Option("--tenant", help="UUID of the tenant.")]
 
@@ -47,7 +48,7 @@ def new(
         if expires is not None:
             seconds = expires.isascii() and expires.isdigit()
             body |= {"expires_in": int(expires)} if seconds else {"expires": expires}
-        answer = Server(installation.load(), url).control("POST", _path(tenant), body=body)
+        answer = Server(installation.load(), url).control("POST", of_tenant.path(tenant, _KEYS), body=body)
         if out.as_json:
             out.document(answer)
         else:
@@ -59,18 +60,14 @@ def new(
 def list_(tenant: Tenant, url: options.Url = None, as_json: options.Json = False) -> None:
     """List the keys, also those that have ended, without their texts."""
     from cli.answers import ApiKeys, read
-    from cli.server import Server
 
-    with output(as_json) as out:
-        answer = Server(installation.load(), url).control("GET", _path(tenant))
-        if out.as_json:
-            out.document(answer)
-            return
-        rows = [
+    def rows(answer: Any) -> list[tuple[str, ...]]:
+        return [
             (key.id, key.name, ", ".join(key.scopes), _minute(key.created), _minute(key.expires) or "never")
             for key in read(answer, ApiKeys).keys
         ]
-        out.table(("KEY", "NAME", "SCOPES", "MADE", "ENDS"), rows)
+
+    of_tenant.show(of_tenant.path(tenant, _KEYS), url, as_json, ("KEY", "NAME", "SCOPES", "MADE", "ENDS"), rows)
 
 
 @app.command()
@@ -81,18 +78,7 @@ def revoke(
     as_json: options.Json = False,
 ) -> None:
     """Have a key be good no more, within a second."""
-    from cli.server import Server
-
-    with output(as_json) as out:
-        Server(installation.load(), url).control("DELETE", f"{_path(tenant)}/{quote(id, safe='')}")
-        if out.as_json:
-            out.document({"revoked": id})
-        else:
-            out.line(f"Revoked {id}.")
-
-
-def _path(tenant: str) -> str:
-    return f"/api/tenants/{quote(tenant, safe='')}/api-keys"
+    of_tenant.remove(of_tenant.path(tenant, _KEYS, id), url, as_json, "revoked", id)
 
 
 def _minute(time: float | None) -> str:

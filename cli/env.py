@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
-from urllib.parse import quote
+from typing import Annotated, Any
 
 import typer
 
-from cli import installation, options
+from cli import installation, of_tenant, options
 from cli.output import output
 from cli.problem import USAGE, Problem
 from cli.server import Server
@@ -35,7 +34,9 @@ def set_(
     """
     with output(as_json) as out:
         body = {"value": _value(name), "secret": not plain}
-        answer = Server(installation.load(), url).control("PUT", _path(tenant, name), params=_of(module), body=body)
+        answer = Server(installation.load(), url).control(
+            "PUT", of_tenant.path(tenant, "environ", name), params=_of(module), body=body
+        )
         if out.as_json:
             out.document(answer)
         else:
@@ -47,16 +48,13 @@ def list_(tenant: Tenant, url: options.Url = None, as_json: options.Json = False
     """List a tenant's variables, without the values of secret ones."""
     from cli.answers import Environ, read
 
-    with output(as_json) as out:
-        answer = Server(installation.load(), url).control("GET", _path(tenant))
-        if out.as_json:
-            out.document(answer)
-            return
-        rows = [
+    def rows(answer: Any) -> list[tuple[str, ...]]:
+        return [
             (one.name, one.module or "all", "(secret)" if one.value is None else one.value)
             for one in read(answer, Environ).variables
         ]
-        out.table(("NAME", "MODULE", "VALUE"), rows)
+
+    of_tenant.show(of_tenant.path(tenant, "environ"), url, as_json, ("NAME", "MODULE", "VALUE"), rows)
 
 
 @app.command()
@@ -64,12 +62,7 @@ def unset(
     name: Name, tenant: Tenant, module: Module = "", url: options.Url = None, as_json: options.Json = False
 ) -> None:
     """Forget a variable of one module, or the one of all."""
-    with output(as_json) as out:
-        Server(installation.load(), url).control("DELETE", _path(tenant, name), params=_of(module))
-        if out.as_json:
-            out.document({"unset": name})
-        else:
-            out.line(f"Unset {name}.")
+    of_tenant.remove(of_tenant.path(tenant, "environ", name), url, as_json, "unset", name, _of(module))
 
 
 def _value(name: str) -> str:
@@ -80,10 +73,6 @@ def _value(name: str) -> str:
         return sys.stdin.buffer.read().decode("utf-8").removesuffix("\n")
     except UnicodeDecodeError as error:
         raise Problem("What stands on standard input is not UTF-8", USAGE) from error
-
-
-def _path(tenant: str, *name: str) -> str:
-    return "/".join(("/api/tenants", quote(tenant, safe=""), "environ", *(quote(part, safe="") for part in name)))
 
 
 def _of(module: str) -> dict[str, str | int]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import socket
 from datetime import datetime
-from typing import Annotated
-from urllib.parse import quote
+from typing import Annotated, Any, Final
 
 import typer
 
-from cli import installation, options, signing
+from cli import installation, of_tenant, options, signing
 from cli.output import output
 from cli.problem import Problem
 
 app = typer.Typer(help="Make and register the keys that a tenant's uploads are signed with.", no_args_is_help=True)
+
+_KEYS: Final = "signing-keys"
 
 Tenant = Annotated[str, typer.Option("--tenant", help="UUID of the tenant.")]
 
@@ -47,7 +48,7 @@ def register(
         if private is None:
             raise Problem(f"There is no key in {signing.place(tenant)}: plugbay keys new makes one")
         body = {"name": name or socket.gethostname() or "key", "public_key": signing.public(private)}
-        answer = Server(installation.load(), url).control("POST", _path(tenant), body=body)
+        answer = Server(installation.load(), url).control("POST", of_tenant.path(tenant, _KEYS), body=body)
         if out.as_json:
             out.document(answer)
         else:
@@ -58,18 +59,14 @@ def register(
 def list_(tenant: Tenant, url: options.Url = None, as_json: options.Json = False) -> None:
     """List the keys that are registered."""
     from cli.answers import SigningKeys, read
-    from cli.server import Server
 
-    with output(as_json) as out:
-        answer = Server(installation.load(), url).control("GET", _path(tenant))
-        if out.as_json:
-            out.document(answer)
-            return
-        rows = [
+    def rows(answer: Any) -> list[tuple[str, ...]]:
+        return [
             (key.id, key.name, datetime.fromtimestamp(key.created).astimezone().strftime("%Y-%m-%d %H:%M"))
             for key in read(answer, SigningKeys).keys
         ]
-        out.table(("KEY", "NAME", "REGISTERED"), rows)
+
+    of_tenant.show(of_tenant.path(tenant, _KEYS), url, as_json, ("KEY", "NAME", "REGISTERED"), rows)
 
 
 @app.command()
@@ -80,15 +77,4 @@ def rm(
     as_json: options.Json = False,
 ) -> None:
     """Have Plugbay refuse what a key signs, from now on. It takes the admin's key."""
-    from cli.server import Server
-
-    with output(as_json) as out:
-        Server(installation.load(), url).control("DELETE", f"{_path(tenant)}/{quote(id, safe='')}")
-        if out.as_json:
-            out.document({"removed": id})
-        else:
-            out.line(f"Removed {id}.")
-
-
-def _path(tenant: str) -> str:
-    return f"/api/tenants/{quote(tenant, safe='')}/signing-keys"
+    of_tenant.remove(of_tenant.path(tenant, _KEYS, id), url, as_json, "removed", id)

@@ -144,7 +144,7 @@ async def _follow(front: Front, changed: asyncio.Event) -> None:
         try:
             await front.load()
         except StoreUnavailable as error:
-            log.warning("run-time settings stay as they were for now: %s", error)
+            log.warning("run-time settings stay as they were: %s", error)
             await asyncio.sleep(RETRY_SECS)
             changed.set()
 
