@@ -84,7 +84,8 @@ class Tree:
             with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile
                 if process.name() == "bwrap":
                     words = process.cmdline()
-                    yield Path(words[words.index("--bind") + 1]).stem
+                    if "--bind" in words:  # one that is just ending has no words any more
+                        yield Path(words[words.index("--bind") + 1]).stem
                 elif process.name() == "plugbay-zygote" and (runner := process.environ().get(_MARK)):
                     yield runner
 
