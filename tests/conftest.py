@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import secrets
 from collections.abc import Callable, Generator
 
+import httpx
 import psutil
 import pytest
 import uvloop
@@ -28,6 +30,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     os.environ[_RUN] = secrets.token_hex(8)
+    # Else each of thousands of clients reads all certificates that this machine trusts.
+    pytest.MonkeyPatch().setattr(
+        "httpx._transports.default.create_ssl_context", functools.cache(httpx.create_ssl_context)
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import itertools
+import json
 import threading
 import time
 from collections import Counter
@@ -140,7 +141,9 @@ class Attacker:
 
     def violations(self) -> list[str]:
         """What the host's log says of runners that broke the protocol."""
-        return [line["message"] for line in self.stack.told() if "protocol violation" in line.get("message", "")]
+        lines = self.stack.host_log().splitlines(keepends=True)
+        told = (json.loads(line) for line in lines if "protocol violation" in line and line.endswith("}\n"))
+        return [line["message"] for line in told if "protocol violation" in line.get("message", "")]
 
     def served_again(self) -> None:
         """Every attacker of this attack is served, by a runner in which nothing runs that should not."""

@@ -52,8 +52,8 @@ class Installation(Protocol):
     def secrets(self) -> list[str]:
         """What no caller may read in an answer."""
 
-    def told(self) -> list[dict[str, Any]]:
-        """Lines of the log of what has the runners."""
+    def host_log(self) -> str:
+        """The log of what has the runners."""
 
     def gateway_log(self) -> str:
         """The log of what serves HTTP."""

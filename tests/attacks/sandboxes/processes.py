@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 import shutil
@@ -207,9 +206,9 @@ class Stack:
         """See Installation."""
         return [ADMIN_KEY, str(ROOT), str(self.folder), "Traceback (most", self.mongo.address]
 
-    def told(self) -> list[dict[str, Any]]:
+    def host_log(self) -> str:
         """See Installation."""
-        return [json.loads(line) for line in self.host.log.splitlines(keepends=True) if line.endswith("}\n")]
+        return self.host.log
 
     def gateway_log(self) -> str:
         """See Installation."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import shutil
 import tempfile
@@ -106,9 +105,9 @@ class Tree:
         """See Installation."""
         return [ADMIN_KEY, SECRETS_KEY, str(ROOT), str(self.folder), str(self._server.temporary), "Traceback (most"]
 
-    def told(self) -> list[dict[str, Any]]:
+    def host_log(self) -> str:
         """See Installation."""
-        return [json.loads(line) for line in self._server.log.splitlines(keepends=True) if line.endswith("}\n")]
+        return self._server.log
 
     def gateway_log(self) -> str:
         """See Installation."""
