@@ -7,7 +7,7 @@ import http.client
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ import psutil
 from tests.attacks.wire import canary, exchange, statuses
 from tests.embedded.server import ADMIN_KEY, ROOT, Embedded
 from tests.gateway.strict_server import Answer
+from tests.waiting import eventually
 
 RECOVER_SECS = 10.0
 """Within which everything is as before the attack."""
@@ -31,14 +32,6 @@ RUNNER_FDS = 2
 """Descriptors of the platform for one runner, besides that of its process."""
 _NAMES = {"plugbay-zygote", "plugbay-worker", "header reader", "bwrap"}
 _HEADER_READER = str(ROOT / "catalogue" / "header_process.py")
-
-
-def eventually(condition: Callable[[], object], secs: float = RECOVER_SECS) -> None:
-    """Returns when the condition holds; fails when it does not in time."""
-    deadline = time.monotonic() + secs
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.01)
 
 
 class Attacker:

@@ -15,11 +15,12 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from tests.attacks.alive import Attacker, eventually, surviving
+from tests.attacks.alive import Attacker, surviving
 from tests.attacks.conftest import PLUGINS
 from tests.attacks.test_slow_clients import open_files
 from tests.attacks.wire import Wire, request, statuses
 from tests.embedded.server import Embedded, running
+from tests.waiting import eventually
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.attacks.alive import Attacker, eventually
+from tests.attacks.alive import Attacker
 from tests.attacks.conftest import PLUGINS
 from tests.embedded.server import Embedded, running
+from tests.waiting import eventually
 
 MANY = 2000
 

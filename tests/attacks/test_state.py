@@ -11,9 +11,10 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.attacks.alive import Attacker, eventually
+from tests.attacks.alive import Attacker
 from tests.attacks.conftest import PLUGINS
 from tests.embedded.server import Embedded, running
+from tests.waiting import eventually
 
 
 @pytest.fixture(scope="module")

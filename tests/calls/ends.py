@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
 from typing import Any
 
 from calls.broker import Answer, Broker
@@ -147,9 +146,3 @@ def bounds(**changes: Any) -> HostBounds:
         "call": CallBounds(max_secs=30, max_wait_secs=10),
     }
     return HostBounds(**(usual | changes))
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Waits for something that announces itself to nobody; the test's own time limit ends it."""
-    while not condition():
-        await asyncio.sleep(0.005)

@@ -15,8 +15,9 @@ from calls.redis.fitness import Unfit
 from calls.redis.gateway import RedisBroker
 from calls.redis.host import RedisHost
 from tests.calls.conftest import Ends
-from tests.calls.ends import EchoHost, FixedPools, PatientHost, bounds, call, submit, until
+from tests.calls.ends import EchoHost, FixedPools, PatientHost, bounds, call, submit
 from tests.calls.redis_server import RedisServer, running
+from tests.waiting import until
 
 pytestmark = pytest.mark.needs("redis")
 

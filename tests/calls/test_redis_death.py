@@ -17,8 +17,9 @@ from calls.broker import ask
 from calls.call import Call, Outcome, Reply
 from calls.redis.reading import read_host_beat
 from tests.calls.conftest import Ends
-from tests.calls.ends import EchoHost, PatientHost, bounds, call, submit, until
+from tests.calls.ends import EchoHost, PatientHost, bounds, call, submit
 from tests.calls.redis_server import RedisServer
+from tests.waiting import until
 
 pytestmark = pytest.mark.needs("redis")
 

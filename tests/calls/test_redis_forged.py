@@ -19,8 +19,9 @@ from calls.redis.gateway import RedisBroker
 from calls.redis.keys import GATEWAY, HOST
 from calls.redis.wire import Answered, GatewayBeat, HostBeat, HostState, Invocation, Order, OrderKind
 from tests.calls.conftest import Ends
-from tests.calls.ends import PatientHost, call, submit, until
+from tests.calls.ends import PatientHost, call, submit
 from tests.calls.redis_server import RedisServer
+from tests.waiting import until
 
 pytestmark = pytest.mark.needs("redis")
 

@@ -11,7 +11,8 @@ from calls.call import Outcome
 from calls.pools import PoolStatus, PoolsUnavailable, UnknownHost, UnknownPool, UnknownRunner
 from calls.redis.gateway import RedisBroker
 from tests.calls.conftest import Ends
-from tests.calls.ends import EchoHost, FixedPools, PatientHost, call, owner, submit, until
+from tests.calls.ends import EchoHost, FixedPools, PatientHost, call, owner, submit
+from tests.waiting import until
 
 pytestmark = pytest.mark.needs("redis")
 

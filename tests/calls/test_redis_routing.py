@@ -10,7 +10,8 @@ import pytest
 from calls.broker import Refused, ask
 from calls.call import Outcome
 from tests.calls.conftest import Ends
-from tests.calls.ends import EchoHost, FixedPools, PatientHost, bounds, call, owner, submit, until
+from tests.calls.ends import EchoHost, FixedPools, PatientHost, bounds, call, owner, submit
+from tests.waiting import until
 
 pytestmark = pytest.mark.needs("redis")
 

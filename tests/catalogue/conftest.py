@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -233,18 +231,6 @@ class Installation:
         view = self.catalogue.view(ADMIN)
         assert view is not None
         return {one.path: one.reason for one in view.skipped}
-
-
-async def until(holds: Callable[[], Any], seconds: float = 10.0) -> None:
-    """Returns as soon as something holds; fails when it does not within so many seconds."""
-
-    async def poll() -> None:
-        while not holds():
-            await asyncio.sleep(0.005)
-
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(poll(), seconds)
-    assert holds()
 
 
 @pytest.fixture

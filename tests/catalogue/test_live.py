@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from catalogue.index import Ambiguous, Broken, NotFound
-from tests.catalogue.conftest import ADMIN, Installation, save, source, until
+from tests.catalogue.conftest import ADMIN, Installation, save, source
+from tests.waiting import until
 
 
 @contextmanager
@@ -344,7 +345,7 @@ async def test_many_modules_saved_at_once_serve(installation: Installation) -> N
     with calling(installation, "hello"):
         for number in range(100):
             installation.save(f"m{number}.py", source(f"x{number}"))
-        await until(lambda: len(installation.serving()) == 101, seconds=20)
+        await until(lambda: len(installation.serving()) == 101, secs=20)
     assert installation.problems() == {}
 
 

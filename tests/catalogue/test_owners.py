@@ -4,7 +4,8 @@ import pytest
 
 from catalogue.index import Ambiguous, NotFound
 from store.contract import Tenant
-from tests.catalogue.conftest import ADMIN, TENANT, Installation, source, until
+from tests.catalogue.conftest import ADMIN, TENANT, Installation, source
+from tests.waiting import until
 
 MINE = f'__ID__ = "{TENANT}"'
 

@@ -8,7 +8,8 @@ import pytest
 from calls import bundle as bundles
 from calls.call import Outcome, Reply
 from store.contract import Module
-from tests.catalogue.conftest import ADMIN, TENANT, Installation, source, until
+from tests.catalogue.conftest import ADMIN, TENANT, Installation, source
+from tests.waiting import until
 
 
 async def restart(installation: Installation) -> None:

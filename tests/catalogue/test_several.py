@@ -13,9 +13,10 @@ from catalogue.catalogue import Catalogue
 from catalogue.unpacking import Limits
 from store.contract import Tenant
 from store.mongo.store import MongoStore
-from tests.catalogue.conftest import ADMIN, TENANT, Runner, save, source, unbounded, until
+from tests.catalogue.conftest import ADMIN, TENANT, Runner, save, source, unbounded
 from tests.store.mongo_server import MongoServer
 from tests.store.mongo_stores import mongo_store, shared
+from tests.waiting import until
 
 MINE = f'__ID__ = "{TENANT}"'
 

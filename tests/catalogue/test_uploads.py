@@ -12,7 +12,8 @@ from calls.call import Outcome, Reply
 from catalogue.unpacking import BadUpload, TooLarge
 from catalogue.uploads import MAX_WAITING, Disabled, NoTenant, NotNow, TooMany
 from store.contract import UPLOADED, Status, Tenant, TenantChange
-from tests.catalogue.conftest import ADMIN, TENANT, Installation, source, until
+from tests.catalogue.conftest import ADMIN, TENANT, Installation, source
+from tests.waiting import until
 
 MINE = f'__ID__ = "{TENANT}"'
 OTHER = "33333333-3333-4333-a333-333333333333"

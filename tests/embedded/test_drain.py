@@ -5,7 +5,8 @@ from __future__ import annotations
 import httpx
 
 from tests.embedded.server import Embedded
-from tests.embedded.test_live import clients, eventually
+from tests.embedded.test_live import clients
+from tests.waiting import eventually
 
 MODULE = "import os, expose\n@expose.endpoint()\ndef who():\n    return os.getppid()\n"
 

@@ -10,7 +10,7 @@ import pytest
 
 from settings import ROOT
 from tests.embedded.server import ADMIN_KEY, Embedded, running
-from tests.embedded.test_tenant_uploads import until
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.needs("bubblewrap")
 
@@ -79,7 +79,7 @@ def test_a_file_is_listed_with_the_same_reason(platform: Embedded) -> None:
     uuid = register(platform, "Bob")
     file = platform.plugins / "native.py"
     file.write_text(f'__ID__ = "{uuid}"\n{NATIVE}')
-    until(lambda: platform.get(f"/{uuid}/__dir__/").json()["problems"])
+    eventually(lambda: platform.get(f"/{uuid}/__dir__/").json()["problems"])
     [problem] = platform.get(f"/{uuid}/__dir__/").json()["problems"]
     assert (problem["module"], TOLD in problem["text"], problem["line"]) == ("native", True, 3), problem
     file.unlink()
@@ -90,4 +90,4 @@ def test_another_plan_has_another_list_and_the_admin_has_none(platform: Embedded
     assert upload(platform, uuid, "native", NATIVE).status_code == 201
     assert platform.get(f"/{uuid}/native/size/").json()["response"] == {"size": 4}
     (platform.plugins / "mine.py").write_text(NATIVE)
-    until(lambda: platform.get("/mine/size/").status_code == 200)
+    eventually(lambda: platform.get("/mine/size/").status_code == 200)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 
 from tests.embedded.server import Embedded
+from tests.waiting import eventually
 
 CLIENTS = 16
 
@@ -26,13 +26,6 @@ def value(server: Embedded, path: str = "/value/") -> object:
     """What the endpoint gives now; its status while it gives nothing."""
     answer = server.get(path)
     return answer.json()["response"]["value"] if answer.status_code == 200 else answer.status_code
-
-
-def eventually(condition: Callable[[], bool], secs: float = 10) -> None:
-    """Returns when the condition holds; fails when it does not within a time that no machine needs."""
-    deadline = time.monotonic() + secs
-    while not condition():
-        assert time.monotonic() < deadline
 
 
 @contextmanager

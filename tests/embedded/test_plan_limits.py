@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,10 +10,10 @@ import httpx
 import pytest
 
 from tests.embedded.server import ADMIN_KEY, Embedded, running
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.needs("bubblewrap")
 
-PATIENCE_SECS = 30
 PLANS = """
 [free]
 memory_mb = 256
@@ -106,14 +105,6 @@ def upload(platform: Embedded, tenant: str, name: str, source: str = SOURCE) -> 
     )
 
 
-def until(holds: Callable[[], bool]) -> None:
-    """Fails when it does not hold in time."""
-    end = time.monotonic() + PATIENCE_SECS
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 def test_a_rate_is_told_and_another_plan_lifts_it(platform: Embedded) -> None:
     one, other = register(platform, "rate", "free"), register(platform, "other", "free")
     assert [platform.post(f"/{one}/t/size/", json={"text": "x"}).status_code for _ in range(3)] == [200] * 3
@@ -140,10 +131,10 @@ def test_processor_time_is_counted_with_that_of_child_processes(platform: Embedd
         return float(sum(day["cpu_seconds"] for day in days))
 
     assert platform.post(f"/{uuid}/t/size/").status_code == 200
-    until(lambda: used() > 0)
+    eventually(lambda: used() > 0)
     before = used()
     assert platform.get(f"/{uuid}/burning/run/").status_code == 200
-    until(lambda: used() >= before + 0.95)
+    eventually(lambda: used() >= before + 0.95)
 
 
 def test_one_runs_one_waits_and_others_are_refused(platform: Embedded) -> None:

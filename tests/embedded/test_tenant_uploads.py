@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import io
-import time
 import zipfile
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from tests.embedded.server import Embedded, running
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.needs("bubblewrap")
 
-PATIENCE_SECS = 30
 PYTHON = {"Content-Type": "text/x-python"}
 SOURCE = """\
 import os
@@ -49,14 +47,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
         yield server
 
 
-def until(holds: Callable[[], Any]) -> None:
-    """Fails when it does not hold in time."""
-    end = time.monotonic() + PATIENCE_SECS
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 def register(server: Embedded, name: str) -> tuple[str, httpx.Client]:
     """A new tenant's UUID, and a client with its key."""
     made = server.api("POST", "/tenants", json={"name": name})
@@ -88,12 +78,12 @@ def test_an_upload_is_called_until_its_tenant_is_removed(server: Embedded) -> No
 
     server.api("PATCH", f"/tenants/{uuid}", json={"status": "disabled"})
     assert server.get(f"/{uuid}/who/whoami/").status_code == 403
-    until(lambda: not runners(server, uuid))
+    eventually(lambda: not runners(server, uuid))
     server.api("PATCH", f"/tenants/{uuid}", json={"status": "enabled"})
     assert server.get(f"/{uuid}/who/whoami/").status_code == 200
     assert server.api("DELETE", f"/tenants/{uuid}").status_code == 204
     assert server.get(f"/{uuid}/who/whoami/").status_code == 404
-    until(lambda: not runners(server, uuid))
+    eventually(lambda: not runners(server, uuid))
 
 
 def test_j7_a_bundle_brings_its_data_and_what_it_depends_on(server: Embedded) -> None:
@@ -121,14 +111,14 @@ def test_a_file_of_a_tenant_serves(server: Embedded) -> None:
     tenant.close()
     file = server.plugins / "filed.py"
     file.write_text(f'__ID__ = "{uuid}"\n{SOURCE}')
-    until(lambda: server.get(f"/{uuid}/filed/whoami/").status_code == 200)
+    eventually(lambda: server.get(f"/{uuid}/filed/whoami/").status_code == 200)
     assert server.get("/filed/whoami/").status_code == 404
     file.unlink()
-    until(lambda: server.get(f"/{uuid}/filed/whoami/").status_code == 404)
+    eventually(lambda: server.get(f"/{uuid}/filed/whoami/").status_code == 404)
 
 
 def test_changes_of_tenants_are_lines_of_the_log(server: Embedded) -> None:
     uuid, tenant = register(server, "Eve")
     tenant.close()
     server.api("DELETE", f"/tenants/{uuid}")
-    until(lambda: f'"what":"tenant removed","from":"127.0.0.1","tenant":"{uuid}"' in server.log)
+    eventually(lambda: f'"what":"tenant removed","from":"127.0.0.1","tenant":"{uuid}"' in server.log)

@@ -11,13 +11,13 @@ import httpx
 import pytest
 
 from tests.embedded.server import Embedded, running
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.needs("bubblewrap")
 
 CALLERS = 16
 CALLS = 3
 """Each caller makes these at least between two changes."""
-PATIENCE_SECS = 120
 PYTHON = {"Content-Type": "text/x-python"}
 
 
@@ -59,15 +59,7 @@ class Calls:
     def more(self) -> None:
         """Returns when each caller has made some more calls."""
         wanted = [count + CALLS for count in self.counts]
-        until(lambda: all(count >= most for count, most in zip(self.counts, wanted, strict=True)))
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Fails when it does not hold in time."""
-    end = time.monotonic() + PATIENCE_SECS
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)
+        eventually(lambda: all(count >= most for count, most in zip(self.counts, wanted, strict=True)))
 
 
 def test_no_call_fails_while_versions_come_and_go(server: Embedded) -> None:

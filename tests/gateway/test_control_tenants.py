@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 
 from store.contract import Status, Tenant, TenantChange
-from tests.catalogue.conftest import importer, source, until
+from tests.catalogue.conftest import importer, source
 from tests.gateway.control_server import ADMIN, KEY, lines, problems
 from tests.gateway.tenant_plane import TenantPlane, serving
+from tests.waiting import until
 
 __all__ = ["importer"]
 

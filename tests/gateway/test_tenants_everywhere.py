@@ -8,8 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,11 @@ import pytest
 from tests.calls import redis_server
 from tests.embedded.server import ADMIN_KEY, ADMIN_UUID, ROOT
 from tests.store.mongo_server import STANDALONE, MongoServer, started
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.needs("redis")
 
 NOBODY = "22222222-2222-4222-8222-222222222222"
-PATIENCE_SECS = 30
 """A change is known within a second; a busy machine gets longer."""
 
 
@@ -92,14 +91,6 @@ def gateways(mongo: MongoServer, tmp_path_factory: pytest.TempPathFactory) -> It
         yield started
 
 
-def until(holds: Callable[[], bool]) -> None:
-    """Fails when it does not hold in time."""
-    end = time.monotonic() + PATIENCE_SECS
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 def register(gateway: Gateway, name: str) -> tuple[str, str]:
     """UUID and key of a new tenant."""
     made = gateway.api("POST", "/tenants", json={"name": name})
@@ -118,17 +109,17 @@ def test_a_tenant_counts_at_every_gateway(gateways: list[Gateway]) -> None:
     assert there.api("POST", "/tenants", json={"name": "ada"}).status_code == 409
     here.api("PATCH", path, json={"status": "disabled"})
     assert here.call(uuid)[0] == 403
-    until(lambda: there.call(uuid) == (403, f"tenant {uuid} is disabled"))
+    eventually(lambda: there.call(uuid) == (403, f"tenant {uuid} is disabled"))
     assert there.api("GET", path, key).status_code == 403
     there.api("PATCH", path, json={"status": "enabled"})
-    until(lambda: here.call(uuid)[0] == 404)
+    eventually(lambda: here.call(uuid)[0] == 404)
     again = here.api("POST", f"{path}/key").json()["key"]
     assert (here.api("GET", path, key).status_code, here.api("GET", path, again).status_code) == (401, 200)
-    until(lambda: there.api("GET", path, key).status_code == 401)
+    eventually(lambda: there.api("GET", path, key).status_code == 401)
     assert there.api("GET", path, again).status_code == 200
     assert there.api("DELETE", path).status_code == 204
-    until(lambda: here.call(uuid) == (404, f"tenant {uuid} is unknown"))
-    until(lambda: here.api("GET", path, again).status_code == 401)
+    eventually(lambda: here.call(uuid) == (404, f"tenant {uuid} is unknown"))
+    eventually(lambda: here.api("GET", path, again).status_code == 401)
     trails = [gateway.api("GET", "/audit", params={"tenant": uuid}).json()["entries"] for gateway in gateways]
     assert trails[0] == trails[1]
     assert [one["what"] for one in reversed(trails[0])] == [
@@ -155,10 +146,10 @@ def test_an_api_key_counts_at_every_gateway(gateways: list[Gateway]) -> None:
 
     here.api("PATCH", "/settings", json={"REQUIRE_TOKENS": "tenants"})
     assert at(here) == (200, 404)
-    until(lambda: at(there) == (200, 404))
+    eventually(lambda: at(there) == (200, 404))
     assert there.api("DELETE", f"{path}/{made['id']}", made["key"]).status_code == 204
     assert at(there) == (401, 401)
-    until(lambda: at(here) == (401, 401))
+    eventually(lambda: at(here) == (401, 401))
     here.api("PATCH", "/settings", json={"REQUIRE_TOKENS": None})
 
 
@@ -187,5 +178,5 @@ def test_while_the_database_is_away_known_tenants_are_served_and_nothing_changes
     assert here.api("GET", "/modules", forged).status_code == 503
     assert "undefined" in here.call(uuid)[1]
     mongo.start()
-    until(lambda: here.api("PATCH", f"/tenants/{uuid}", json={"name": "Zoe"}).status_code == 200)
+    eventually(lambda: here.api("PATCH", f"/tenants/{uuid}", json={"name": "Zoe"}).status_code == 200)
     assert here.api("DELETE", f"/tenants/{uuid}").status_code == 204

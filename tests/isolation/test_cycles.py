@@ -28,8 +28,8 @@ from calls import bundle
 from catalogue.report import Endpoint, Report
 from store.contract import Module, Tenant
 from store.sqlite import SqliteStore
-from tests.attacks.alive import eventually
 from tests.embedded.server import ADMIN_KEY, Embedded, running
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.needs("bubblewrap")
 

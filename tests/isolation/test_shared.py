@@ -11,10 +11,10 @@ from time import perf_counter_ns
 
 import pytest
 
-from tests.attacks.alive import eventually
 from tests.attacks.wire import Wire, request
 from tests.embedded.server import ADMIN_KEY
 from tests.isolation.conftest import Tenant
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.needs("bubblewrap")
 

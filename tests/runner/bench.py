@@ -23,6 +23,7 @@ from runner.runner import Limits
 from runner.tenants import PlanOf, TenantLimits
 from runner.worker import kernel
 from store.contract import Module, ModuleSet
+from tests.waiting import until
 
 MIB = 1024 * 1024
 CLIENTS = 16
@@ -214,12 +215,6 @@ def one_plan(bounds: PoolLimits) -> PlanOf:
         return bounds
 
     return plan_of
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Waits for something that announces itself to nobody; the test's own time limit ends it."""
-    while not condition():
-        await asyncio.sleep(0.005)
 
 
 @contextlib.asynccontextmanager

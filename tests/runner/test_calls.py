@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from calls.call import Outcome
-from tests.runner.bench import Bench, limits, runner_limits, until
+from tests.runner.bench import Bench, limits, runner_limits
+from tests.waiting import until
 
 HEAD = "from vyperlogix.decorators import expose\nimport os, sys, time, signal, subprocess, threading, asyncio\n"
 

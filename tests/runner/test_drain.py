@@ -14,9 +14,10 @@ from calls.pools import PoolsUnavailable, UnknownPool, UnknownRunner
 from runner.launcher import LaunchFailed, RunnerSpec
 from runner.process import ProcessSandbox
 from runner.tenants import TenantLimits
-from tests.runner.bench import OWNER, Bench, Load, hosting, limits, tenants, until
+from tests.runner.bench import OWNER, Bench, Load, hosting, limits, tenants
 from tests.runner.test_calls import HEAD, source
 from tests.runner.test_tenants import WHO, A, B, UnguardedLauncher, prewarmed
+from tests.waiting import until
 
 
 class FailingLauncher(UnguardedLauncher):

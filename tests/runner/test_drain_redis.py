@@ -17,11 +17,11 @@ from calls.redis.gateway import RedisBroker
 from runner.worker import kernel
 from tests.calls.conftest import Ends
 from tests.calls.conftest import redis as redis  # a fixture
-from tests.calls.ends import until
 from tests.calls.redis_server import RedisServer
 from tests.runner.bench import OWNER, Bench, Load, hosting, limits, tenants
 from tests.runner.test_calls import source
 from tests.runner.test_tenants import WHO, UnguardedLauncher
+from tests.waiting import until
 
 pytestmark = pytest.mark.needs("redis")
 

@@ -11,8 +11,9 @@ import pytest
 
 from calls.call import Outcome
 from runner import connection
-from tests.runner.bench import Bench, until
+from tests.runner.bench import Bench
 from tests.runner.test_calls import HEAD, source
+from tests.waiting import until
 
 RAW = (
     HEAD

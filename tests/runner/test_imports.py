@@ -13,9 +13,10 @@ import plans
 from calls.call import Outcome
 from calls.frames import Imports
 from runner.limits import PoolLimits
-from tests.runner.bench import Bench, hosting, limits, runner_limits, tenants, until
+from tests.runner.bench import Bench, hosting, limits, runner_limits, tenants
 from tests.runner.test_calls import source
 from tests.runner.test_tenants import A, UnguardedLauncher
+from tests.waiting import until
 
 FREE = Imports("free", tuple(sorted(plans.DEFAULT_IMPORTS)))
 TOLD = "ctypes is not on the import allow-list of plan free: "

@@ -11,8 +11,9 @@ import pytest
 
 from calls.call import Outcome
 from calls.pools import PoolsUnavailable, UnknownPool
-from tests.runner.bench import OWNER, Bench, limits, runner_limits, until
+from tests.runner.bench import OWNER, Bench, limits, runner_limits
 from tests.runner.test_calls import HEAD, source
+from tests.waiting import until
 
 
 async def test_a_new_version_answers_as_soon_as_the_set_has_it(bench: Bench) -> None:

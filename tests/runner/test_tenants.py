@@ -25,8 +25,9 @@ from runner.process import ProcessLauncher
 from runner.tenants import PlanOf, StartBudget, TenantLimits
 from runner.worker import kernel
 from store.contract import StoreUnavailable
-from tests.runner.bench import Bench, hosting, limits, one_plan, runner_limits, tenants, until
+from tests.runner.bench import Bench, hosting, limits, one_plan, runner_limits, tenants
 from tests.runner.test_calls import source
+from tests.waiting import until
 
 A, B, C = (f"00000000-0000-4000-8000-00000000000{digit}" for digit in "abc")
 WHO = "return [os.getppid(), os.getpid()]"

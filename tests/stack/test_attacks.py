@@ -10,11 +10,11 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.attacks.alive import eventually
 from tests.attacks.conftest import PLUGINS
 from tests.attacks.test_input import EVIL_PATHS
 from tests.attacks.wire import CHUNKED, JSON, Wire, canary, request
 from tests.stack.stack import Stack
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.needs("docker")
 

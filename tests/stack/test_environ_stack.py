@@ -12,7 +12,8 @@ import pytest
 
 from catalogue.sealed import MEDIA_TYPE, seal
 from tests.stack.stack import SERVICES, Stack
-from tests.stack.test_tenants_stack import PYTHON, speaking, until
+from tests.stack.test_tenants_stack import PYTHON, speaking
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.needs("docker")
 
@@ -47,7 +48,7 @@ def test_e17_g17_variables_reach_running_workers_and_are_nowhere_else(stack: Sta
     assert found() is None
     for value in (CANARY, f"{CANARY}-2"):
         assert admin.put(f"{own}/environ/KEY", json={"value": value}).is_success
-        until(lambda value=value: found() == value)  # type: ignore[misc]
+        eventually(lambda value=value: found() == value)  # type: ignore[misc]
     for service in SERVICES:
         for container in stack.containers(service):
             shown = json.dumps(stack.engine.inspect_container(container))
@@ -60,8 +61,8 @@ def test_e17_g17_variables_reach_running_workers_and_are_nowhere_else(stack: Sta
     [day] = admin.get(f"{own}/usage").json()["days"][-1:]
     assert day["calls"] >= 3
     assert admin.delete(f"{own}/environ/KEY").status_code == 204
-    until(lambda: found() is None)
-    until(lambda: admin.get(f"{own}/usage").json()["days"][-1]["cpu_seconds"] > 0)  # the host tells it by itself
+    eventually(lambda: found() is None)
+    eventually(lambda: admin.get(f"{own}/usage").json()["days"][-1]["cpu_seconds"] > 0)  # the host tells it by itself
     assert admin.delete(own).status_code == 204
 
 

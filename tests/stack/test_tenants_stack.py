@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -14,10 +13,10 @@ import pytest
 from runner.docker.template import LABEL_RUNNER
 from tests.runner.docker.test_inspect import NOTHING, TABLE
 from tests.stack.stack import ROOT, Stack
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.needs("docker")
 
-PATIENCE_SECS = 30
 PYTHON = {"Content-Type": "text/x-python"}
 SOURCE = """\
 import os
@@ -40,14 +39,6 @@ def admin(stack: Stack) -> Iterator[httpx.Client]:
 def speaking(stack: Stack, key: str) -> httpx.Client:
     """A client with a key."""
     return httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {key}"}, timeout=60)
-
-
-def until(holds: Callable[[], Any]) -> None:
-    """Fails when it does not hold in time."""
-    end = time.monotonic() + PATIENCE_SECS
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def runners(admin: httpx.Client, uuid: str) -> list[str]:
@@ -84,7 +75,7 @@ def test_a_tenant_from_registration_to_removal(stack: Stack, admin: httpx.Client
         assert record["text"] == "said hi\n"
         assert tenant.get("/api/pools").status_code == 403
 
-    until(lambda: len(runners(admin, uuid)) == 1)  # hosts tell of their pools four times a second
+    eventually(lambda: len(runners(admin, uuid)) == 1)  # hosts tell of their pools four times a second
     [runner] = runners(admin, uuid)
     [container] = containers(stack, runner)
     config, host = container["Config"], container["HostConfig"]
@@ -102,19 +93,19 @@ def test_a_tenant_from_registration_to_removal(stack: Stack, admin: httpx.Client
     assert admin.patch(own, json={"status": "disabled"}).status_code == 200
     answer = httpx.get(f"{stack.url}{path}", timeout=60)
     assert (answer.status_code, answer.json()) == (403, {"status": f"tenant {uuid} is disabled"})
-    until(lambda: not containers(stack, runner))
+    eventually(lambda: not containers(stack, runner))
 
     assert admin.patch(own, json={"status": "enabled"}).status_code == 200
     assert httpx.get(f"{stack.url}{path}", timeout=60).status_code == 200
-    until(lambda: len(runners(admin, uuid)) == 1)
+    eventually(lambda: len(runners(admin, uuid)) == 1)
     [again] = runners(admin, uuid)
     assert again != runner
 
     assert admin.delete(own).status_code == 204
     answer = httpx.get(f"{stack.url}{path}", timeout=60)
     assert (answer.status_code, answer.json()) == (404, {"status": f"tenant {uuid} is unknown"})
-    until(lambda: not containers(stack, again))
-    until(lambda: not runners(admin, uuid))
+    eventually(lambda: not containers(stack, again))
+    eventually(lambda: not runners(admin, uuid))
     with speaking(stack, made["key"]) as tenant:
         assert tenant.get(own).status_code == 401
 
@@ -125,7 +116,7 @@ def test_a_file_of_a_tenant_serves_until_the_tenant_is_removed(stack: Stack, adm
     file.write_text(f'__ID__ = "{uuid}"\n{SOURCE}')
     try:
         path = f"{stack.url}/rest/services/{uuid}/filed/whoami/"
-        until(lambda: httpx.get(path, timeout=60).status_code == 200)
+        eventually(lambda: httpx.get(path, timeout=60).status_code == 200)
         assert httpx.get(f"{stack.url}/rest/services/filed/whoami/", timeout=60).status_code == 404
         assert admin.delete(f"/api/tenants/{uuid}").status_code == 204
         assert httpx.get(path, timeout=60).status_code == 404

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
-from tests.attacks.alive import eventually
 from tests.attacks.sandboxes.tenancy import ATTACKER
+from tests.waiting import eventually
 
 CLIENTS: Final = 16
 LIMIT_SECS: Final = 0.5

@@ -12,12 +12,12 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from tests.attacks.alive import eventually
 from tests.attacks.kills.clients import ANSWER_SECS, NO_CONNECTION, RUNS, calling
 from tests.attacks.sandboxes.alive import nothing_left
 from tests.attacks.sandboxes.processes import Stack
 from tests.attacks.sandboxes.tenancy import ATTACKER
 from tests.runner.docker import stack as engine
+from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.needs("docker", "redis"),

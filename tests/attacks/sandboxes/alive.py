@@ -18,9 +18,10 @@ from urllib.parse import urlsplit
 import httpx
 
 from store.mongo.database import MAX_CONNECTIONS
-from tests.attacks.alive import PACE_SECS, RECOVER_SECS, SPARE_BYTES, eventually
+from tests.attacks.alive import PACE_SECS, RECOVER_SECS, SPARE_BYTES
 from tests.attacks.sandboxes.installation import BUBBLEWRAP, GVISOR, Installation
 from tests.attacks.sandboxes.tenancy import ATTACKER, NEIGHBOUR, spare
+from tests.waiting import eventually
 
 ENGINE_CONNECTIONS = 8
 """To the Docker Engine at once; see runner/docker/engine.py."""

@@ -10,9 +10,9 @@ from typing import Final
 import httpx
 import pytest
 
-from tests.attacks.alive import eventually
 from tests.attacks.sandboxes.alive import Attacker
 from tests.attacks.sandboxes.tenancy import ATTACKER
+from tests.waiting import eventually
 
 Expected = Callable[[httpx.Response, str], bool]
 """Whether an answer, to a call of this API, is what must come of an attack."""

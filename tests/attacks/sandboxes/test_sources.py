@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.attacks.alive import eventually
 from tests.attacks.sandboxes.alive import Attacker
 from tests.attacks.sandboxes.tenancy import ATTACKER
+from tests.waiting import eventually
 
 OWNED = f'__ID__ = "{ATTACKER}"\n'
 DEAR = {

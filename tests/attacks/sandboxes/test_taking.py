@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
-from tests.attacks.alive import eventually
 from tests.attacks.sandboxes.alive import RUNNERS, STORM, Attacker
 from tests.attacks.sandboxes.rows import Row, either, ends, only, table, value
 from tests.attacks.sandboxes.tenancy import NEIGHBOUR, stormy
+from tests.waiting import eventually
 
 TOO_LONG = ends(504, "time limit of 0.5 s reached")
 STARVED = either(value("ENOSPC"), value(True), ends(504), ends(502, "memory limit"))

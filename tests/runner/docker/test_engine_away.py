@@ -12,9 +12,9 @@ import pytest
 from runner.docker.engine import Engine
 from runner.docker.launcher import DockerLauncher
 from runner.launcher import ControlMissing, LaunchFailed, Trust
-from tests.runner.bench import until
 from tests.runner.docker import stack
 from tests.runner.docker.running import Running, spec
+from tests.waiting import until
 
 pytestmark = pytest.mark.needs("docker")
 

@@ -16,9 +16,10 @@ from calls.pools import PoolStatus
 from plans import DEFAULT_IMPORTS
 from runner.docker.template import MIB
 from runner.limits import PoolLimits
-from tests.runner.bench import Bench, hosting, limits, runner_limits, tenants, until
+from tests.runner.bench import Bench, hosting, limits, runner_limits, tenants
 from tests.runner.docker import stack
 from tests.runner.test_calls import source
+from tests.waiting import until
 
 pytestmark = pytest.mark.needs("docker")
 
