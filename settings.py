@@ -89,7 +89,8 @@ class Settings(BaseModel):
     MONGO_ADMIN: str = Field(
         default="ADMIN",
         pattern=_MONGO_NAME,
-        description="How the name of its collection of an installation's own data begins; `-<ADMIN_UUID>` follows",
+        description="Its collection of further admins; the one of an installation's own data is named after it, with "
+        "`-<ADMIN_UUID>` behind",
     )
     GATEWAY_HOST: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on")
     GATEWAY_PORT: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one")
@@ -373,6 +374,8 @@ class Settings(BaseModel):
             raise ValueError("ADMIN_RUNNERS is larger than MAX_RUNNERS")
         if self.REQUIRE_SIGN_IN != "none" and not self.PROXY_SECRET:
             raise ValueError("REQUIRE_SIGN_IN takes a proxy that says who is signed in: set its PROXY_SECRET")
+        if len({self.MONGO_TENANT, self.MONGO_MODULES, self.MONGO_AUDIT, self.MONGO_ADMIN}) < 4:
+            raise ValueError("MONGO_TENANT, MONGO_MODULES, MONGO_AUDIT and MONGO_ADMIN are to be four names")
         return self
 
 

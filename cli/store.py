@@ -119,6 +119,7 @@ def _configured() -> Store:
             tenant=chosen.MONGO_TENANT,
             modules=chosen.MONGO_MODULES,
             audit=chosen.MONGO_AUDIT,
+            admins=chosen.MONGO_ADMIN,
             admin=f"{chosen.MONGO_ADMIN}-{chosen.ADMIN_UUID}",
         )
         return MongoStore(chosen.MONGO_URI, names)

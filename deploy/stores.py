@@ -16,6 +16,7 @@ async def open_store(settings: Settings) -> MongoStore:
         )
     names = Names(
         admin=f"{settings.MONGO_ADMIN}-{settings.ADMIN_UUID}",
+        admins=settings.MONGO_ADMIN,
         database=settings.MONGO_DATABASE,
         tenant=settings.MONGO_TENANT,
         modules=settings.MONGO_MODULES,

@@ -17,7 +17,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     id: EntryId
     """See `new_id`. The trail is in its order."""
     who: str
-    """`admin`, or UUID of the tenant whose key it was."""
+    """`admin`, or UUID of the tenant or further admin whose key it was."""
     what: str
     """A few words, as `module uploaded`."""
     address: str
@@ -26,6 +26,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """UUID of the owner that it is about; empty: of none."""
     about: tuple[tuple[str, str], ...] = ()
     """What else is to be known of it, by name. Never a secret."""
+    admin: str = ""
+    """UUID of the further admin that it is about, itself or a tenant of its; empty: of none."""
 
     @property
     def time(self) -> float:
@@ -49,9 +51,9 @@ class AuditStore(Protocol):
     async def add(self, entries: Sequence[Entry]) -> None:
         """Adds entries. One that is there already stays as it is, so that adding can be repeated."""
 
-    async def find(self, tenant: str, what: str, before: str, limit: int) -> list[Entry]:
-        """The newest `limit` entries, the newest first: about this tenant, of which `what` begins with this, and
-        older than the one with the id `before`. Empty texts ask for nothing."""
+    async def find(self, tenant: str, what: str, before: str, limit: int, admin: str = "") -> list[Entry]:
+        """The newest `limit` entries, the newest first: about this tenant, of which `what` begins with this, older
+        than the one with the id `before`, and about this further admin or its tenants. Empty texts ask for nothing."""
 
     async def trim(self, who: str, most: int) -> None:
         """Forgets what somebody did but for the newest `most` entries."""

@@ -24,6 +24,16 @@ class Conflict(Exception):
     """A unique key exists already, or what was to be changed was changed meanwhile; the message names it."""
 
 
+class Role(enum.StrEnum):
+    """What an account is."""
+
+    TENANT = "tenant"
+    """Its code is untrusted, and its plan bounds it."""
+    ADMIN = "admin"
+    """An admin besides the installation's: its code is trusted, and tenants may be its own. Or the installation's,
+    where that was a tenant elsewhere."""
+
+
 class Status(enum.StrEnum):
     """Whether a tenant's calls are run."""
 
@@ -34,17 +44,17 @@ class Status(enum.StrEnum):
 
 
 class Tenant(msgspec.Struct, frozen=True, kw_only=True):
-    """Whoever owns modules besides the installation's admin. Its code is untrusted.
+    """The account of whoever owns modules besides the installation's admin: a tenant, or a further admin.
 
-    An admin that was a tenant of another installation has a record of its own, too: it holds what an admin
-    otherwise has none of, the key and the keys for signatures that it had there. Its code is trusted.
+    An installation's admin that was a tenant of another installation has a record of its own, too: it holds what
+    that admin otherwise has none of, the key and the keys for signatures that it had there.
     """
 
     uuid: str
     name: str = ""
-    """For people; no two tenants have the same, whatever its case. Empty: it has none."""
+    """For people; no two tenants of one admin have the same, nor two admins, whatever its case. Empty: it has none."""
     plan: str = "free"
-    """Name of its plan in `plans.toml`; empty: it is the admin, and no plan bounds it."""
+    """Name of its plan in `plans.toml`; empty: it is an admin, and no plan bounds it."""
     status: Status = Status.ENABLED
     created: float = 0.0
     """Unix time at which it was registered; 0 when that is not known."""
@@ -61,12 +71,20 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True):
     address: str = ""
     """Where its own installation is that it moves to, or has moved to once it is elevated. While there is one,
     nothing of what it has is changed here. Empty: it stays."""
+    role: Role = Role.TENANT
+    admin: str = ""
+    """UUID of the further admin whose tenant it is; empty: the installation's, or it is an admin itself."""
+
+    @property
+    def further_admin(self) -> str:
+        """UUID of the further admin that it is, or whose tenant it is; empty: it is a tenant of the installation's."""
+        return self.uuid if self.role is Role.ADMIN else self.admin
 
     @property
     def standing(self) -> str:
         """Why its code is not run here, for those who ask for it."""
         moved = f": its installation is {self.address}" if self.status is Status.ELEVATED else ""
-        return f"tenant {self.uuid} is {self.status}{moved}"
+        return f"{self.role} {self.uuid} is {self.status}{moved}"
 
 
 class TenantChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +99,7 @@ class TenantChange(msgspec.Struct, frozen=True, kw_only=True):
     signatures: str | None = None
     api_keys: str | None = None
     address: str | None = None
+    admin: str | None = None
 
 
 def changing(change: TenantChange) -> list[str]:
@@ -187,17 +206,20 @@ class Store(Protocol):
         """Completes writes under way. May be called twice."""
 
     async def tenant(self, uuid: str) -> Tenant | None:
-        """The tenant registered under this UUID, in canonical form."""
+        """The tenant, or admin, registered under this UUID, in canonical form."""
 
     async def tenants(self) -> list[Tenant]:
-        """All tenants, by UUID."""
+        """All tenants and admins, by UUID."""
 
-    async def find_tenants(self, text: str, after: str, limit: int) -> list[Tenant]:
-        """The first `limit` tenants by UUID behind `after` whose UUID, or whose name whatever its case,
-        begins with `text`."""
+    async def find_tenants(
+        self, text: str, after: str, limit: int, role: Role | None = None, admin: str | None = None
+    ) -> list[Tenant]:
+        """The first `limit` tenants and admins by UUID behind `after` whose UUID, or whose name whatever its case,
+        begins with `text`: those that are of this role, and are this admin or its own; None asks for nothing."""
 
     async def add_tenant(self, tenant: Tenant) -> None:
-        """Registers a tenant. Raises Conflict when the UUID is registered or the name is another's."""
+        """Registers a tenant or admin. Raises Conflict when the UUID is registered, or was lately in another role, or
+        the name is another's."""
 
     async def change_tenant(self, uuid: str, change: TenantChange, before: Tenant | None = None) -> Tenant | None:
         """Changes a tenant and gives it as it is then; None when there is no such tenant. Raises Conflict

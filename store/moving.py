@@ -12,7 +12,7 @@ from typing import BinaryIO
 import msgspec
 
 from calls import bundle as bundles
-from store.contract import ADMIN_TOKEN_KEYS, UPLOADED, Status, Tenant
+from store.contract import ADMIN_TOKEN_KEYS, UPLOADED, Role, Status, Tenant
 from store.records import (
     FORMAT,
     BadFile,
@@ -96,7 +96,9 @@ def _moved(record: Record, resealer: Resealer) -> Iterator[Record]:
 
 def _admin(tenant: Tenant) -> Tenant:
     """The record that an admin keeps of what it was."""
-    return msgspec.structs.replace(tenant, plan="", status=Status.ENABLED, address="", token_keys="")
+    return msgspec.structs.replace(
+        tenant, plan="", status=Status.ENABLED, address="", token_keys="", role=Role.ADMIN, admin=""
+    )
 
 
 def _files(bundle: bytes) -> dict[str, bytes]:

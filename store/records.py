@@ -17,9 +17,9 @@ from calls import bundle as bundles
 from store.audit import Entry
 from store.contract import Module, Tenant
 
-FORMAT: Final = 7
+FORMAT: Final = 8
 """1 had of a tenant its UUID and status alone, 2 no variables, 3 no earlier versions and no keys for signatures, 4 no
-audit trail, 5 no API keys, 6 no address of a tenant's own installation."""
+audit trail, 5 no API keys, 6 no address of a tenant's own installation, 7 no admins besides the installation's."""
 MAX_RECORD_BYTES: Final = 64 * 1024 * 1024
 """Bytes of one record; the largest is a bundle."""
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from store import sqlite_modules as modules
 from store import sqlite_tenants as tenants
-from store.contract import Module, ModuleSet, StoreUnavailable, Tenant, TenantChange
+from store.contract import Module, ModuleSet, Role, StoreUnavailable, Tenant, TenantChange
 from store.sqlite_audit import SqliteAudit
 from store.sqlite_file import SqliteFile
 from store.sqlite_variables import SqliteUsage, SqliteVariables, forget
@@ -61,9 +61,11 @@ class SqliteStore:
         """All tenants, by UUID."""
         return await self._run(lambda: tenants.every(self._file.connection))
 
-    async def find_tenants(self, text: str, after: str, limit: int) -> list[Tenant]:
-        """The first `limit` tenants behind `after` whose UUID or name begins with `text`."""
-        return await self._run(lambda: tenants.search(self._file.connection, text, after, limit))
+    async def find_tenants(
+        self, text: str, after: str, limit: int, role: Role | None = None, admin: str | None = None
+    ) -> list[Tenant]:
+        """The first `limit` tenants behind `after` whose UUID or name begins with `text`. See Store."""
+        return await self._run(lambda: tenants.search(self._file.connection, text, after, limit, role, admin))
 
     async def add_tenant(self, tenant: Tenant) -> None:
         """Registers a tenant. Raises Conflict when the UUID is registered or the name is another's."""

@@ -30,10 +30,10 @@ class SqliteAudit:
         rows = [_row(entry) for entry in entries]
         await self._step(lambda connection: connection.executemany(_ADD, rows).rowcount)
 
-    async def find(self, tenant: str, what: str, before: str, limit: int) -> list[Entry]:
+    async def find(self, tenant: str, what: str, before: str, limit: int, admin: str = "") -> list[Entry]:
         """See AuditStore."""
         conditions, values = ["what >= ?", "what < ?"], [*beginning_with(what)]
-        for condition, value in (("tenant = ?", tenant), ("id < ?", before)):
+        for condition, value in (("tenant = ?", tenant), ("id < ?", before), ("admin = ?", admin)):
             if value:
                 conditions.append(condition)
                 values.append(value)
@@ -55,11 +55,10 @@ class SqliteAudit:
 
 
 def _row(entry: Entry) -> tuple[Any, ...]:
-    *texts, about = msgspec.structs.astuple(entry)
-    return (*texts, msgspec.json.encode(about).decode())
+    texts = {name: getattr(entry, name) for name in Entry.__struct_fields__}
+    return tuple((texts | {"about": msgspec.json.encode(entry.about).decode()}).values())
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
-    *texts, about = row
-    fields = dict(zip(Entry.__struct_fields__, (*texts, msgspec.json.decode(about)), strict=True))
-    return msgspec.convert(fields, Entry)
+    fields = dict(zip(Entry.__struct_fields__, row, strict=True))
+    return msgspec.convert(fields | {"about": msgspec.json.decode(fields["about"])}, Entry)

@@ -12,7 +12,7 @@ from typing import Final
 
 from store.contract import StoreUnavailable
 
-VERSION: Final = 9
+VERSION: Final = 10
 """Of the schema, kept in the file as `user_version`."""
 
 BUSY_SECS: Final = 5.0
@@ -67,6 +67,17 @@ _TENANTS_OF_VERSION_8: Final = "ALTER TABLE tenant ADD COLUMN api_keys TEXT NOT 
 
 _TENANTS_OF_VERSION_9: Final = "ALTER TABLE tenant ADD COLUMN address TEXT NOT NULL DEFAULT '';"
 
+_ADMINS_OF_VERSION_10: Final = """
+ALTER TABLE tenant ADD COLUMN role TEXT NOT NULL DEFAULT 'tenant';
+ALTER TABLE tenant ADD COLUMN admin TEXT NOT NULL DEFAULT '';
+DROP INDEX tenant_folded;
+CREATE UNIQUE INDEX tenant_folded ON tenant (role, admin, folded) WHERE folded != '';
+CREATE INDEX tenant_name ON tenant (folded);
+CREATE INDEX tenant_admin ON tenant (admin, uuid);
+ALTER TABLE audit ADD COLUMN admin TEXT NOT NULL DEFAULT '';
+CREATE INDEX audit_admin ON audit (admin, id);
+"""
+
 _SCHEMA: Final = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE tenant (uuid TEXT PRIMARY KEY, status TEXT NOT NULL);
@@ -86,6 +97,7 @@ CREATE INDEX module_digest ON module (digest);
 {_USAGE_OF_VERSION_7}
 {_TENANTS_OF_VERSION_8}
 {_TENANTS_OF_VERSION_9}
+{_ADMINS_OF_VERSION_10}
 CREATE TABLE revision (owner TEXT PRIMARY KEY, revision INTEGER NOT NULL);
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 PRAGMA user_version = {VERSION};
@@ -101,6 +113,7 @@ _UPDATES: Final = (
     _USAGE_OF_VERSION_7,
     _TENANTS_OF_VERSION_8,
     _TENANTS_OF_VERSION_9,
+    _ADMINS_OF_VERSION_10,
 )
 """From each version of the schema to the next, the first from 1."""
 

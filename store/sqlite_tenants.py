@@ -6,12 +6,15 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any, Final
 
-from store.contract import Conflict, Status, Tenant, TenantChange, changing
-from store.tenant_search import beginning_with, folded
+import msgspec
 
-_SELECT: Final = (
-    "SELECT uuid, name, plan, status, created, key, token_keys, signing_keys, signatures, api_keys, address FROM tenant"
-)
+from store.contract import Conflict, Role, Status, Tenant, TenantChange, changing
+from store.tenant_search import beginning_with, folded, taken
+
+_FIELDS: Final = Tenant.__struct_fields__
+"""Columns have their names."""
+_SELECT: Final = f"SELECT {', '.join(_FIELDS)} FROM tenant"
+_ADD: Final = f"INSERT INTO tenant ({', '.join(_FIELDS)}, folded) VALUES ({', '.join('?' * len(_FIELDS))}, ?)"
 
 
 def find(connection: sqlite3.Connection, uuid: str) -> Tenant | None:
@@ -25,43 +28,31 @@ def every(connection: sqlite3.Connection) -> list[Tenant]:
     return _tenants(connection.execute(f"{_SELECT} ORDER BY uuid"))
 
 
-def search(connection: sqlite3.Connection, text: str, after: str, limit: int) -> list[Tenant]:
+def search(
+    connection: sqlite3.Connection, text: str, after: str, limit: int, role: Role | None, admin: str | None
+) -> list[Tenant]:
     """See Store.find_tenants."""
     begin, end = beginning_with(folded(text))
-    return _tenants(
-        connection.execute(
-            f"{_SELECT} WHERE uuid > ? AND (uuid >= ? AND uuid < ? OR folded >= ? AND folded < ?)"
-            " ORDER BY uuid LIMIT ?",
-            (after, begin, end, begin, end, limit),
-        )
-    )
+    conditions = ["uuid > ?", "(uuid >= ? AND uuid < ? OR folded >= ? AND folded < ?)"]
+    values = [after, begin, end, begin, end]
+    if role is not None:
+        conditions.append("role = ?")
+        values.append(Role(role).value)
+    if admin is not None:
+        conditions.append("(admin = ? OR uuid = ?)")
+        values += [admin, admin]
+    query = f"{_SELECT} WHERE {' AND '.join(conditions)} ORDER BY uuid LIMIT ?"
+    return _tenants(connection.execute(query, (*values, limit)))
 
 
 def add(connection: sqlite3.Connection, tenant: Tenant) -> None:
     """Registers a tenant. Raises Conflict."""
     try:
-        connection.execute(
-            "INSERT INTO tenant (uuid, name, folded, plan, status, created, key, token_keys,"
-            " signing_keys, signatures, api_keys, address) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                tenant.uuid,
-                tenant.name,
-                folded(tenant.name),
-                tenant.plan,
-                tenant.status.value,
-                tenant.created,
-                tenant.key,
-                tenant.token_keys,
-                tenant.signing_keys,
-                tenant.signatures,
-                tenant.api_keys,
-                tenant.address,
-            ),
-        )
+        connection.execute(_ADD, (*msgspec.to_builtins(tenant).values(), folded(tenant.name)))
     except sqlite3.IntegrityError as error:
         if find(connection, tenant.uuid):
-            raise Conflict(f"tenant {tenant.uuid} is registered already") from error
-        raise Conflict(f"another tenant is called {tenant.name}") from error
+            raise Conflict(f"{tenant.role} {tenant.uuid} is registered already") from error
+        raise Conflict(f"another {tenant.role} is called {tenant.name}") from error
 
 
 def change(
@@ -79,14 +70,15 @@ def change(
             "UPDATE tenant SET name = coalesce(?, name), folded = coalesce(?, folded), plan = coalesce(?, plan),"
             " status = coalesce(?, status), key = coalesce(?, key), token_keys = coalesce(?, token_keys),"
             " signing_keys = coalesce(?, signing_keys), signatures = coalesce(?, signatures),"
-            " api_keys = coalesce(?, api_keys), address = coalesce(?, address) WHERE uuid = ?",
+            " api_keys = coalesce(?, api_keys), address = coalesce(?, address), admin = coalesce(?, admin)"
+            " WHERE uuid = ?",
             (
                 *(wanted.name, name, wanted.plan, status, wanted.key, wanted.token_keys),
-                *(wanted.signing_keys, wanted.signatures, wanted.api_keys, wanted.address, uuid),
+                *(wanted.signing_keys, wanted.signatures, wanted.api_keys, wanted.address, wanted.admin, uuid),
             ),
         )
     except sqlite3.IntegrityError as error:
-        raise Conflict(f"another tenant is called {wanted.name}") from error
+        raise taken(wanted) from error
     return find(connection, uuid)
 
 
@@ -96,5 +88,5 @@ def remove(connection: sqlite3.Connection, uuid: str) -> bool:
 
 
 def _tenants(rows: Iterable[tuple[Any, ...]]) -> list[Tenant]:
-    found = (dict(zip(Tenant.__struct_fields__, row, strict=True)) for row in rows)
-    return [Tenant(**one | {"status": Status(one["status"])}) for one in found]
+    found = (dict(zip(_FIELDS, row, strict=True)) for row in rows)
+    return [Tenant(**one | {"status": Status(one["status"]), "role": Role(one["role"])}) for one in found]

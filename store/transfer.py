@@ -157,12 +157,16 @@ async def _put_tenant(store: Store, tenant: Tenant) -> None:
         plan=tenant.plan,
         status=tenant.status,
         address=tenant.address,
+        admin=tenant.admin,
         key=tenant.key or None,
         token_keys=tenant.token_keys or None,
         signing_keys=tenant.signing_keys or None,
         signatures=tenant.signatures or None,
         api_keys=tenant.api_keys or None,
     )
+    there = await store.tenant(tenant.uuid)
+    if there is not None and there.role is not tenant.role:
+        raise Interfered(f"{tenant.uuid} is {there.role} here, and {tenant.role} there: remove one of them")
     try:
         if await store.change_tenant(tenant.uuid, change) is None:
             await store.add_tenant(tenant)

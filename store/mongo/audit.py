@@ -26,12 +26,14 @@ class MongoAudit:
             with self._database.operation():
                 await self._database.audit.bulk_write(steps, ordered=False)
 
-    async def find(self, tenant: str, what: str, before: str, limit: int) -> list[Entry]:
+    async def find(self, tenant: str, what: str, before: str, limit: int, admin: str = "") -> list[Entry]:
         """See AuditStore."""
         begin, end = beginning_with(text(what, "what was done"))
         wanted: Document = {"what": {"$gte": begin, "$lt": end}}
         if text(tenant, "the tenant"):
             wanted["tenant"] = tenant
+        if text(admin, "the admin"):
+            wanted["admin"] = admin
         if text(before, "the id"):
             wanted["_id"] = {"$lt": before}
         with self._database.operation():

@@ -25,8 +25,8 @@ log = logging.getLogger("plugbay.store")
 
 Document: TypeAlias = dict[str, Any]
 
-VERSION: Final = 1
-"""Of the documents' shape, kept in the database."""
+VERSION: Final = 2
+"""Of the documents' shape, kept in the database. 1 had no further admins, and one name space for all tenants."""
 
 OPERATION_SECS: Final = 2.0
 """How long one request to the database may take, connecting included."""
@@ -45,6 +45,8 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
 
     admin: str
     """Collection of this installation's own data."""
+    admins: str = "ADMIN"
+    """Collection of further admins."""
     database: str = "VYPERADMIN"
     tenant: str = "TENANT"
     modules: str = "MODULES"
@@ -82,6 +84,11 @@ class Database:
         return self.database[self._names.tenant]
 
     @property
+    def admins(self) -> AsyncCollection[Document]:
+        """The same of further admins."""
+        return self.database[self._names.admins]
+
+    @property
     def variables(self) -> AsyncCollection[Document]:
         """One document per tenant that has, or had, variables."""
         return self.database[f"{self._names.tenant}.variables"]
@@ -97,14 +104,15 @@ class Database:
         return self.database[self._names.audit]
 
     @property
-    def watched(self) -> dict[str, AsyncCollection[Document]]:
-        """Collections whose documents say when they were changed, by what they are of."""
-        return {
-            "tenant": self.tenants,
-            "modules": self.sets,
-            "setting": self.settings,
-            "variables": self.variables,
-        }
+    def watched(self) -> tuple[tuple[str, AsyncCollection[Document]], ...]:
+        """Collections whose documents say when they were changed, each with what they are of."""
+        return (
+            ("tenant", self.tenants),
+            ("tenant", self.admins),
+            ("modules", self.sets),
+            ("setting", self.settings),
+            ("variables", self.variables),
+        )
 
     @property
     def settings(self) -> AsyncCollection[Document]:
@@ -258,20 +266,32 @@ class Database:
                 f"the database {self._names.database} was made by a newer Plugbay (its documents are of version "
                 f"{found['version']}, this one knows {VERSION}): update Plugbay or choose another MONGO_DATABASE"
             )
-        await self.tenants.create_index(["folded"], unique=True, sparse=True)
-        for kept in (self.tenants, self.variables):
+        for accounts in (self.tenants, self.admins):
+            named = {"folded": {"$exists": True}}
+            await accounts.create_index(["admin", "folded"], unique=True, partialFilterExpression=named)
+        await self._update(schema, found)
+        for kept in (self.tenants, self.admins, self.variables):
             await kept.create_index(["removed"], expireAfterSeconds=REMOVED_SECS)
         await self.usage.create_index(["owner", "day"])
         await self.usage.create_index(["day"])
-        for field in ("tenant", "who"):
+        for field in ("tenant", "who", "admin"):
             await self.audit.create_index([field, ("_id", DESCENDING)])
-        for watched in self.watched.values():
+        for _, watched in self.watched:
             await watched.create_index([("changed", DESCENDING), ("revision", DESCENDING)])
         # These have all that a sweep asks for, so that it reads no bundle and no report.
         await self.records.create_index(["digest", "_id"])
         await self.records.create_index(["versions.digest"], sparse=True)
         await self.bundles.create_index([("kept", DESCENDING), "bytes", "_id"])
         await self.bundles.create_index(["file"], sparse=True)
+
+    async def _update(self, schema: AsyncCollection[Document], found: Document | None) -> None:
+        """Brings documents of an earlier version up to date; can be repeated."""
+        if found is None or found["version"] == VERSION:
+            return
+        await self.tenants.update_many({"admin": {"$exists": False}}, {"$set": {"admin": ""}})
+        if "folded_1" in await self.tenants.index_information():
+            await self.tenants.drop_index("folded_1")
+        await schema.update_one({"_id": "version"}, {"$max": {"version": VERSION}})
 
     def _explain(self, error: PyMongoError) -> str:
         return explain(error, self._hosts, self._names.database)

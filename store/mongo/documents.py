@@ -77,6 +77,8 @@ TENANT_FIELDS: Final = (
     "signatures",
     "api_keys",
     "address",
+    "role",
+    "admin",
 )
 """What is kept of a tenant besides its UUID. `folded` is missing where there is no name, for its index is unique."""
 

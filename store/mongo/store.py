@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pymongo import ReturnDocument
 
-from store.contract import Conflict, Module, ModuleSet, Tenant, TenantChange
+from store.contract import Conflict, Module, ModuleSet, Role, Tenant, TenantChange
 from store.mongo.audit import MongoAudit
 from store.mongo.bundles import Bundles
 from store.mongo.cache import Cache
@@ -84,9 +84,12 @@ class MongoStore:
         """All tenants, by UUID. They are not all known: raises StoreUnavailable while the database is away."""
         return await self._tenants.every()
 
-    async def find_tenants(self, text: str, after: str, limit: int) -> list[Tenant]:
-        """The first `limit` tenants behind `after` whose UUID or name begins with `text`. Raises as `tenants`."""
-        return await self._tenants.search(text, after, limit)
+    async def find_tenants(
+        self, text: str, after: str, limit: int, role: Role | None = None, admin: str | None = None
+    ) -> list[Tenant]:
+        """The first `limit` tenants behind `after` whose UUID or name begins with `text`. See Store. Raises as
+        `tenants`."""
+        return await self._tenants.search(text, after, limit, role, admin)
 
     async def add_tenant(self, tenant: Tenant) -> None:
         """Registers a tenant. Raises Conflict when the UUID is registered or the name is another's."""

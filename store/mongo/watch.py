@@ -115,7 +115,7 @@ class Watch:
         now = await self._database.time()
         since = min(self._looked or self._database.opened, now) - timedelta(seconds=OVERLAP_SECS)
         with self._database.bulk():
-            for what, collection in self._database.watched.items():
+            for what, collection in self._database.watched:
                 async for document in collection.find({"changed": {"$gte": since}}, _SLIM):
                     self._see(Change(What(what), document["_id"]), document)
         self._looked = now
@@ -145,7 +145,7 @@ class Watch:
     @contextlib.asynccontextmanager
     async def _alarm(self) -> AsyncIterator[Callable[[], Awaitable[None]]]:
         """Gives what waits until it is time to look."""
-        names = [one.name for one in self._database.watched.values()]
+        names = [one.name for _, one in self._database.watched]
         only: list[Document] = [{"$match": {"ns.coll": {"$in": names}}}, {"$project": {"wallTime": True}}]
         try:
             stream = await self._database.database.watch(only, max_await_time_ms=int(STREAM_SECS * 1000))

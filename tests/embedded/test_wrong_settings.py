@@ -57,6 +57,13 @@ def test_a_sign_in_that_no_proxy_tells_of(plugins: Path, tmp_path: Path) -> None
     )
 
 
+def test_two_collections_of_one_name(plugins: Path, tmp_path: Path) -> None:
+    assert refusal(plugins, tmp_path, MONGO_ADMIN="TENANT") == (
+        78,
+        "plugbay: settings: MONGO_TENANT, MONGO_MODULES, MONGO_AUDIT and MONGO_ADMIN are to be four names\n",
+    )
+
+
 @pytest.mark.parametrize("name", [".env", ".env.local"])
 def test_a_file_that_is_no_text(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"LOG_LEVEL=\xff\n")

@@ -68,6 +68,12 @@ async def test_entries_are_found_by_tenant_and_what_page_by_page(store: Store) -
     assert await found(store) == newest
     assert await found(store, TENANT) == [one for one in newest if one.tenant == TENANT]
     assert await found(store, "", "module") == [one for one in newest if one.what.startswith("module")]
+    of_an_admin = [entry(20.0, admin=ADMIN), entry(21.0, admin=ADMIN, tenant=ADMIN), entry(22.0, admin=TENANT)]
+    await store.audit.add(of_an_admin)
+    assert await store.audit.find("", "", "", 99, ADMIN) == of_an_admin[1::-1]
+    assert await store.audit.find(TENANT, "tenant", of_an_admin[1].id, 99, ADMIN) == of_an_admin[:1]
+    await store.audit.forget(23.0)
+    await store.audit.add(kept_all)
     assert await found(store, ADMIN, "module u") == [kept_all[4]]
     assert await found(store, TENANT, "Module") == await found(store, TENANT[:8]) == []
     pages, before = [], ""

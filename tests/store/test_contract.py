@@ -13,7 +13,18 @@ import pytest
 from calls import bundle as bundles
 from settings import ROOT
 from store.changing import change_tenant
-from store.contract import Conflict, Module, ModuleSet, Status, Store, StoreUnavailable, Tenant, TenantChange, Version
+from store.contract import (
+    Conflict,
+    Module,
+    ModuleSet,
+    Role,
+    Status,
+    Store,
+    StoreUnavailable,
+    Tenant,
+    TenantChange,
+    Version,
+)
 from store.sqlite import SqliteStore
 from tests.store.mongo_stores import mongo_store
 
@@ -24,6 +35,7 @@ KINDS: dict[str, Callable[[Path], Store]] = {
 
 ADMIN = "4a1bf01e-0693-48c5-a52b-fc275205c1d8"
 TENANT = "0e3c5f3a-4a3b-4f53-9be0-30c3d0d9f2a1"
+OTHER = "7c1f6f0e-6b0a-4a53-8d1c-2f4e9a7b3c55"
 HOSTILE = [
     "x'); DROP TABLE tenant;--",
     '"; DELETE FROM module; --',
@@ -230,6 +242,70 @@ async def test_tenants_are_found_by_the_beginning_of_name_or_uuid(store: Store) 
     assert len(await found("")) == 7
 
 
+def further(uuid: str, name: str = "", key: str = "") -> Tenant:
+    return Tenant(uuid=uuid, name=name, key=key, plan="", role=Role.ADMIN)
+
+
+async def test_a_further_admin_is_kept_as_a_tenant_is(reopen: Reopen) -> None:
+    store = await reopen()
+    admin, tenant = further(ADMIN, name="Ada", key="ab" * 32), Tenant(uuid=TENANT, name="Bob", admin=ADMIN)
+    for one in (admin, tenant):
+        await store.add_tenant(one)
+        with pytest.raises(Conflict, match=one.uuid):
+            await store.add_tenant(one)
+    store = await reopen()
+    assert await store.tenant(ADMIN) == admin
+    assert await store.tenants() == [tenant, admin]
+    disabled = msgspec.structs.replace(admin, status=Status.DISABLED)
+    assert await store.change_tenant(ADMIN, TenantChange(status=Status.DISABLED), admin) == disabled
+    with pytest.raises(Conflict):
+        await store.change_tenant(ADMIN, TenantChange(status=Status.ENABLED), admin)
+    await store.change_modules(ADMIN, [await kept(store, "a")], [])
+    assert await store.remove_tenant(ADMIN)
+    assert not await store.remove_tenant(ADMIN)
+    assert await store.tenant(ADMIN) is None
+    assert await store.owners() == []
+    assert await store.tenants() == [tenant], "whose tenants are there still, the control plane does not remove"
+
+
+async def test_accounts_are_found_by_role_and_by_admin(store: Store) -> None:
+    for one in (further(ADMIN, name="A1"), further(OTHER, name="A2"), Tenant(uuid=TENANT, name="A3", admin=ADMIN)):
+        await store.add_tenant(one)
+    for digit, admin in (("1", ""), ("2", ADMIN), ("3", OTHER), ("9", ADMIN)):
+        await store.add_tenant(Tenant(uuid=digit, name=f"A{digit}", admin=admin))
+
+    async def found(
+        role: Role | None, admin: str | None, text: str = "a", after: str = "", limit: int = 9
+    ) -> list[str]:
+        return [one.uuid for one in await store.find_tenants(text, after, limit, role, admin)]
+
+    assert await found(Role.ADMIN, None) == [ADMIN, OTHER]
+    assert await found(Role.ADMIN, None, limit=1) == [ADMIN]
+    assert await found(Role.TENANT, None) == [TENANT, "1", "2", "3", "9"]
+    assert await found(None, ADMIN) == [TENANT, "2", ADMIN, "9"]
+    assert await found(None, ADMIN, after="2", limit=1) == [ADMIN]
+    assert await found(Role.TENANT, ADMIN, text="a2") == ["2"]
+    assert await found(Role.TENANT, "") == ["1"]
+    assert await found(None, None) == [TENANT, "1", "2", "3", ADMIN, OTHER, "9"]
+    assert await found(None, None, after=TENANT, limit=4) == ["1", "2", "3", ADMIN]
+
+
+async def test_each_admin_has_names_of_its_own(store: Store) -> None:
+    for uuid in (ADMIN, OTHER):
+        await store.add_tenant(further(uuid, name=f"admin {uuid}"))
+    for digit, admin in (("1", ""), ("2", ADMIN), ("3", OTHER)):
+        await store.add_tenant(Tenant(uuid=digit, name="Ada", admin=admin))
+        with pytest.raises(Conflict, match="is called ADA"):
+            await store.add_tenant(Tenant(uuid="4", name="ADA", admin=admin))
+    with pytest.raises(Conflict, match="is called"):
+        await store.change_tenant(OTHER, TenantChange(name=f"ADMIN {ADMIN}"))
+    await store.change_tenant(OTHER, TenantChange(name="Ada"))
+    with pytest.raises(Conflict, match="its name"):
+        await store.change_tenant("1", TenantChange(admin=OTHER))
+    moved = await store.change_tenant("1", TenantChange(admin=OTHER, name="Bob"))
+    assert moved == Tenant(uuid="1", name="Bob", admin=OTHER)
+
+
 async def test_a_set_that_is_at_another_revision_is_not_changed(store: Store) -> None:
     one, two = await kept(store, "a"), await kept(store, "b")
     first = await store.change_modules(ADMIN, [one], [], revision=0)
@@ -363,7 +439,7 @@ async def test_a_tenant_is_changed_only_from_what_it_was(store: Store) -> None:
     assert changed == Tenant(uuid=TENANT, plan="large", status=Status.DISABLED, signatures="b", signing_keys="k")
 
 
-@pytest.mark.parametrize("field", ["name", "plan", "status", "key", "token_keys", "signing_keys", "api_keys"])
+@pytest.mark.parametrize("field", ["name", "plan", "status", "key", "token_keys", "signing_keys", "api_keys", "admin"])
 async def test_every_field_is_compared(store: Store, field: str) -> None:
     there = Tenant(uuid=TENANT, name="n", plan="p", key="k", token_keys="t", signing_keys="s", api_keys="a")
     await store.add_tenant(there)

@@ -2,12 +2,12 @@
 
 import pytest
 
-from store.contract import StoreUnavailable, Tenant
+from store.contract import Conflict, StoreUnavailable, Tenant
 from store.mongo.database import VERSION
 from store.mongo.store import MongoStore
 from tests.store.mongo_server import STANDALONE, MongoServer
 from tests.store.mongo_stores import Stores, names
-from tests.store.test_contract import TENANT
+from tests.store.test_contract import ADMIN, TENANT
 
 
 async def refused(uri: str, database: str = "VYPERADMIN") -> str:
@@ -94,3 +94,20 @@ async def test_a_password_is_asked_for(own_mongo: MongoServer) -> None:
     await store.add_tenant(Tenant(uuid=TENANT))
     assert await store.tenants() == [Tenant(uuid=TENANT)]
     await store.close()
+
+
+@pytest.mark.parametrize("stores", ["standalone"], indirect=True)
+async def test_a_database_from_before_there_were_further_admins_is_taken_up(stores: Stores) -> None:
+    ada = {"_id": TENANT, "name": "Ada", "folded": "ada", "plan": "free", "status": "enabled", "created": 1.5}
+    with stores.client() as client:
+        database = client[stores.database]
+        database["MODULES.schema"].insert_one({"_id": "version", "version": 1})
+        database["TENANT"].create_index(["folded"], unique=True, sparse=True)
+        database["TENANT"].insert_many([ada | {"key": "", "revision": 3}, {"_id": "1", "revision": 2}])
+        for _ in range(2):
+            store = await stores.open()
+            assert await store.tenant(TENANT) == Tenant(uuid=TENANT, name="Ada", created=1.5)
+            with pytest.raises(Conflict, match="is called"):
+                await store.add_tenant(Tenant(uuid=ADMIN, name="ADA"))
+        await store.add_tenant(Tenant(uuid=ADMIN, name="ADA", admin=TENANT))
+        assert database["MODULES.schema"].find_one({}) == {"_id": "version", "version": VERSION}

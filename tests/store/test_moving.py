@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from calls import bundle as bundles
-from store.contract import ADMIN_TOKEN_KEYS, UPLOADED, Module, Tenant, Version
+from store.contract import ADMIN_TOKEN_KEYS, UPLOADED, Module, Role, Tenant, Version
 from store.moving import Resealer, move
 from store.records import FORMAT, BadFile, Begin, BundleRecord, ModuleRecord, Record, Writing
 from store.sealing import Sealer, Unsealable, token_keys_of, variables_of
@@ -42,6 +42,7 @@ def tenant() -> Tenant:
         signing_keys="[]",
         signatures="{}",
         address="http://127.0.0.1:8081",
+        admin=ADMIN,
     )
 
 
@@ -73,7 +74,9 @@ async def test_it_is_the_admin_of_a_store_of_its_own(old: SqliteStore, tmp_path:
     for _ in range(2):  # it can be repeated
         made.seek(0)
         await import_store(store, made)
-        assert await store.tenants() == [msgspec.structs.replace(tenant(), plan="", token_keys="", address="")]
+        assert await store.tenants() == [
+            msgspec.structs.replace(tenant(), plan="", token_keys="", address="", role=Role.ADMIN, admin="")
+        ]
         assert list((await store.modules(TENANT)).modules) == uploads
         assert await store.owners() == [TENANT]
         assert [await store.bundle(digest) is None for digest in sorted(uploads[0].digests)] == [False, False]
