@@ -12,10 +12,16 @@ from calls.durations import Durations
 
 ADMIN: Final = "admin"
 """Name of the admin's pool."""
+ADMINS: Final = "admins"
+"""What the pools of further admins together are called; each alone has its admin's UUID as its name."""
 PREWARMED: Final = "prewarmed"
 """Name of the pool of runners that nobody owns yet."""
 TENANTS: Final = "tenants"
 """What the pools of all tenants together are called; each alone has its tenant's UUID as its name."""
+
+
+KINDS: Final = (ADMIN, ADMINS, PREWARMED, TENANTS)
+"""Of pools."""
 
 
 class RunnerStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +45,9 @@ class PoolStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One pool now."""
 
     name: str
-    """`admin`, `prewarmed`, or the UUID of the tenant."""
+    """`admin`, `prewarmed`, or the UUID of the tenant or further admin."""
+    kind: str
+    """One of KINDS."""
     size: int
     """Runners wanted."""
     runners: tuple[RunnerStatus, ...]
@@ -86,7 +94,7 @@ class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
     load: int
     """Unanswered calls it holds."""
     tallies: dict[str, Tally]
-    """By kind of pool: ADMIN, PREWARMED and TENANTS."""
+    """By kind of pool."""
 
 
 class UnknownPool(Exception):
@@ -112,14 +120,14 @@ class HostPools(Protocol):
         """All pools, the admin's first."""
 
     def tallies(self) -> dict[str, Tally]:
-        """What has happened since the start, by kind of pool: ADMIN, PREWARMED and TENANTS."""
+        """What has happened since the start, by kind of pool: of each of KINDS."""
 
     async def scale(self, pool: str, size: int) -> PoolStatus:
         """Sets the runners wanted and returns when they are there, or draining. No call is lost.
         Raises UnknownPool, PoolsUnavailable, or ValueError naming the bound."""
 
     async def drain_pool(self, pool: str) -> PoolStatus:
-        """Ends every runner of a pool once its calls are answered. The admin's and the prewarmed ones are
+        """Ends every runner of a pool once its calls are answered. Admins' and the prewarmed ones are
         replaced; a tenant's next call binds another. Returns when all of them are draining. No call is lost.
         Raises UnknownPool or PoolsUnavailable."""
 
@@ -164,6 +172,7 @@ def merged(parts: list[PoolStatus]) -> PoolStatus:
         kills.update(part.kills)
     return PoolStatus(
         name=parts[0].name,
+        kind=parts[0].kind,
         size=sum(part.size for part in parts),
         runners=tuple(runner for part in parts for runner in part.runners),
         queue=sum(part.queue for part in parts),

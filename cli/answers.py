@@ -27,6 +27,7 @@ class Pool(msgspec.Struct, frozen=True):
     """One pool."""
 
     name: str
+    kind: str
     size: int
     runners: list[Runner]
     queue: int

@@ -59,7 +59,7 @@ def pools(url: options.Url = None, as_json: options.Json = False) -> None:
 
 
 def scale(
-    pool: Annotated[str, typer.Argument(help="Name of the pool: admin or prewarmed.")],
+    pool: Annotated[str, typer.Argument(help="Name of the pool: admin, prewarmed, or the UUID of a further admin.")],
     size: Annotated[int, typer.Argument(help="Runners wanted.")],
     url: options.Url = None,
     as_json: options.Json = False,
@@ -79,7 +79,9 @@ def scale(
 
 def drain(
     what: Annotated[Drained, typer.Argument(help="What finishes its calls.")],
-    name: Annotated[str, typer.Argument(help="Id of the runner, UUID of the tenant, or name of the host.")],
+    name: Annotated[
+        str, typer.Argument(help="Id of the runner, UUID of the tenant or further admin, or name of the host.")
+    ],
     undo: Annotated[bool, typer.Option("--undo", help="Have a host take calls again.")] = False,
     url: options.Url = None,
     as_json: options.Json = False,
@@ -114,7 +116,7 @@ def _show_hosts(found: list[Host], out: Output) -> None:
 
 
 def _show(found: list[Pool], out: Output) -> None:
-    columns = ("POOL", "SIZE", "RUNNERS", "BUSY", "QUEUE", "COLD STARTS", "KILLED")
+    columns = ("POOL", "KIND", "SIZE", "RUNNERS", "BUSY", "QUEUE", "COLD STARTS", "KILLED")
     rows = []
     for pool in found:
         states = Counter(runner.state for runner in pool.runners)
@@ -123,6 +125,7 @@ def _show(found: list[Pool], out: Output) -> None:
         rows.append(
             (
                 pool.name,
+                pool.kind,
                 str(pool.size),
                 ", ".join(f"{count} {state}" for state, count in states.items()) or "none",
                 f"{busy} of {workers}",

@@ -20,7 +20,7 @@ from calls.redis.fitness import Unfit
 from calls.redis.host import HostBounds, RedisHost
 from calls.redis.reading import CallBounds
 from deploy.containers import docker_launcher
-from deploy.limits import TenantPlans, pool_limits, tenant_limits
+from deploy.limits import Roles, TenantPlans, pool_limits, tenant_limits
 from deploy.own_names import OWN_NAMES
 from deploy.process import StartFailed, fail, run
 from deploy.resources import give_back_large_blocks
@@ -46,6 +46,8 @@ log = logging.getLogger("plugbay")
 ALIVE: Final = "alive"
 """File in RUNNERS_DIR that is touched every ALIVE_SECS while the event loop turns: what a health check looks at."""
 ALIVE_SECS: Final = 2.0
+ASK_SECS: Final = 1.0
+"""Seconds until the store is asked again for an owner that has changed."""
 _IMAGE_PACKAGES: Final = "/opt/plugbay/packages"
 """Where the admin runners' image has third-party packages; see images/runner.Dockerfile."""
 
@@ -113,12 +115,13 @@ class RunnerHost:
             TenantPlans(settings, self._plans, store),
             Variables(store.variables, Sealer(settings.SECRETS_KEY, settings.SECRETS_KEY_OLD)).of,
             lambda tenant, seconds: usage.count(tenant, Usage(cpu_seconds=seconds)),
+            Roles(store),
         )
         stack.push_async_callback(host.close, settings.DRAIN_SECS)
         beating = asyncio.create_task(_beat(settings.RUNNERS_DIR / ALIVE), name="sign of life")
         stack.callback(beating.cancel)
         await host.start()
-        variables.on_change.append(host.renew_admin)
+        variables.on_change.append(host.renew_admins)
         variables.start()
         stack.push_async_callback(variables.close)
         attached = RedisHost(settings.REDIS_URL, settings.HOST_NAME, host, host, _bounds(settings))
@@ -140,7 +143,7 @@ class RunnerHost:
 
     def _stored(self, change: Change, store: MongoStore, host: Host) -> None:
         """Workers are replaced when modules changed, ahead of the calls that need the new ones, and end when
-        their tenant is to run no more."""
+        their owner's code is to run no more."""
         if change.what is What.MODULES:
             follower = _renew(change.key, store, host)
         elif change.what is What.TENANT:
@@ -154,14 +157,17 @@ class RunnerHost:
         self._followers.add(task)
         task.add_done_callback(self._followers.discard)
 
-    async def _end(self, tenant: str, store: MongoStore, host: Host) -> None:
-        try:
-            found = await store.tenant(tenant)
-        except StoreUnavailable as error:
-            log.warning("tenant %s has changed, which its next runner finds out: %s", tenant, error)
-            return
+    async def _end(self, owner: str, store: MongoStore, host: Host) -> None:
+        while True:
+            try:
+                found = await store.tenant(owner)
+            except StoreUnavailable as error:
+                log.warning("%s has changed, and whether its code is to run is asked for again: %s", owner, error)
+                await asyncio.sleep(ASK_SECS)
+            else:
+                break
         if found is None or found.status is not Status.ENABLED:
-            host.end(tenant, self._settings.DRAIN_SECS)
+            host.end(owner, self._settings.DRAIN_SECS)
 
 
 def _empty(folder: Path) -> Path:

@@ -16,7 +16,7 @@ from runner.limits import PoolLimits
 from runner.runner import Limits
 from runner.tenants import TenantLimits
 from settings import MIB, Settings
-from store.contract import Status, Tenant
+from store.contract import Role, Status, Tenant
 
 log = logging.getLogger("plugbay.runner")
 
@@ -81,6 +81,25 @@ class Tenants(Protocol):
         """The tenant registered under this UUID. Raises StoreUnavailable."""
 
 
+async def _enabled(owner: str, accounts: Tenants) -> Tenant:
+    """The account of an owner. Raises StoreUnavailable, and LaunchFailed when its code is not to run."""
+    account = await accounts.tenant(owner)
+    if account is None or account.status is not Status.ENABLED:
+        raise LaunchFailed(f"tenant {owner} is unknown" if account is None else account.standing)
+    return account
+
+
+class Roles:
+    """What every owner is, by what the store has for it. See runner.sorting.RoleOf."""
+
+    def __init__(self, accounts: Tenants) -> None:
+        self._accounts = accounts
+
+    async def __call__(self, owner: str) -> Role:
+        """See RoleOf."""
+        return (await _enabled(owner, self._accounts)).role
+
+
 class TenantPlans:
     """Every tenant's plan, by what the store has for it. See runner.tenants.PlanOf."""
 
@@ -93,9 +112,9 @@ class TenantPlans:
 
     async def __call__(self, owner: str) -> PoolLimits:
         """See PlanOf. A plan that is not in the file any more counts as `free`."""
-        tenant = await self._tenants.tenant(owner)
-        if tenant is None or tenant.status is not Status.ENABLED:
-            raise LaunchFailed(f"tenant {owner} is unknown" if tenant is None else tenant.standing)
+        tenant = await _enabled(owner, self._tenants)
+        if tenant.role is not Role.TENANT:
+            raise LaunchFailed(f"{owner} is no tenant")
         name, _ = plans.of(self._known, tenant.plan)
         if name != tenant.plan and tenant.plan not in self._unknown:
             log.warning("plan %s is in no file of plans any more: its tenants have plan %s", tenant.plan, name)

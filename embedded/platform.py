@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import importlib
 import logging
+import os
 import socket
 import sys
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 from calls.inprocess import InProcessBroker, InProcessPools
 from catalogue.inspection import Inspection
 from deploy.front import Front, Parts
-from deploy.limits import TenantPlans, pool_limits, tenant_limits
+from deploy.limits import Roles, TenantPlans, pool_limits, tenant_limits
 from deploy.own_names import OWN_NAMES
 from deploy.process import StartFailed
 from embedded.banner import banner
@@ -32,7 +33,7 @@ from runner.tenants import TenantLimits
 from runner.variables import AdminVariables, BadVariables
 from runner.worker import kernel
 from settings import Settings
-from store.contract import StoreUnavailable
+from store.contract import Role, StoreUnavailable
 from store.sealing import Sealer
 from store.sqlite import SqliteStore
 from store.usage import Usage
@@ -92,6 +93,9 @@ class Platform:
             TenantPlans(settings, self._plans, store),
             Variables(store.variables, Sealer(settings.SECRETS_KEY, settings.SECRETS_KEY_OLD)).of,
             lambda tenant, seconds: usage.count(tenant, Usage(cpu_seconds=seconds)),
+            Roles(store),
+            # What the server's environment holds is for the functions of whoever runs the server.
+            ProcessLauncher(sys.executable, {"PATH": self._environ.get("PATH", os.defpath)}),
         )
         variables.start()
         stack.push_async_callback(variables.close)
@@ -126,7 +130,7 @@ class Platform:
                 host.changed(owner, view.revision)
 
         def environment_changed() -> None:
-            host.renew_admin()
+            host.renew_admins()
             catalogue.refresh_environment()
 
         async def finish(_: asyncio.Task[None]) -> None:
@@ -152,7 +156,8 @@ class Platform:
     async def _tenant_limits(self, store: SqliteStore) -> TenantLimits:
         """Nothing is kept ready for tenants where there are none: most platforms of this kind serve their admin."""
         limits = tenant_limits(self._settings, self._plans)
-        registered = {tenant.uuid for tenant in await store.find_tenants("", "", 2)} - {str(self._settings.ADMIN_UUID)}
+        found = await store.find_tenants("", "", 2, Role.TENANT)
+        registered = {tenant.uuid for tenant in found} - {str(self._settings.ADMIN_UUID)}
         return limits if registered else dataclasses.replace(limits, prewarmed=0)
 
 

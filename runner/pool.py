@@ -48,6 +48,7 @@ class Pool:
     def __init__(
         self,
         name: str,
+        kind: str,
         owner: str,
         trust: Trust,
         launcher: Launcher,
@@ -58,9 +59,10 @@ class Pool:
         supply: Supply | None = None,
         own: OwnVariables | None = None,
     ) -> None:
-        """`supply`: a tenant's; then there are more runners while calls wait, and what is worn out is replaced.
+        """`kind`: see PoolStatus. `supply`: a tenant's; then there are more runners while calls wait, and what is worn out is replaced.
         `own`: variables besides those of `environment`."""
         self.name = name
+        self._kind = kind
         self.owner = owner
         self._environment = environment
         self._own = own
@@ -317,6 +319,7 @@ class Pool:
         """The pool now, for operators."""
         return PoolStatus(
             name=self.name,
+            kind=self._kind,
             size=0 if self._crew.closing.is_set() else self._crew.wanted,
             runners=tuple(runner.status() for runner in self._crew.runners),
             queue=len(self._dispatcher),

@@ -112,7 +112,9 @@ class Stock:
     def status(self) -> PoolStatus:
         """The stock now, for operators."""
         runners = tuple(runner.status() for runner in self._runners)
-        return PoolStatus(name=PREWARMED, size=self.size, runners=runners, queue=0, cold_starts=0, kills={})
+        return PoolStatus(
+            name=PREWARMED, kind=PREWARMED, size=self.size, runners=runners, queue=0, cold_starts=0, kills={}
+        )
 
     # runner.runner.Owner: a runner without an owner has no workers.
 

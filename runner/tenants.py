@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from calls.call import Outcome
-from calls.pools import PoolStatus, Tally, UnknownPool, UnknownRunner, by_name
+from calls.pools import TENANTS, PoolStatus, Tally, UnknownPool, UnknownRunner, by_name
 from runner.job import Job
 from runner.launcher import ControlMissing, Launcher, LaunchFailed, Trust
 from runner.limits import PoolLimits
@@ -176,6 +176,10 @@ class TenantPools:
         waiting = self._waiting() + more
         return self._running() + waiting + len(self._stock) - min(waiting, self._stock.ready)
 
+    def has(self, owner: str) -> bool:
+        """Whether there is a pool for this tenant's next call."""
+        return owner in self._pools
+
     def accept(self, job: Job) -> None:
         """Takes one call of a tenant; it is answered whatever happens."""
         owner = job.call.owner
@@ -194,6 +198,7 @@ class TenantPools:
         """A pool for this tenant, which starts in the place of one that ends."""
         pool = self._pools[owner] = Pool(
             owner,
+            TENANTS,
             owner,
             Trust.TENANT,
             self._launcher,

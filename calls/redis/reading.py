@@ -14,7 +14,7 @@ import msgspec
 from calls.call import Call, Kind, Reply
 from calls.durations import BOUNDS, Durations
 from calls.frames import MAX_FRAME
-from calls.pools import ADMIN, PREWARMED, TENANTS, PoolStatus, Tally
+from calls.pools import KINDS, PoolStatus, Tally
 from calls.redis.wire import Answered, Done, GatewayBeat, HostBeat, Invocation, Order
 
 MAX_BEAT: Final = 4 * 1024 * 1024
@@ -103,7 +103,7 @@ def read_host_beat(message: bytes) -> HostBeat:
     _require(0 <= beat.load <= _MAX_COUNT, "load")
     for status in beat.pools:
         _check_pool(status)
-    _require(beat.tallies.keys() <= {ADMIN, PREWARMED, TENANTS}, "tallies")
+    _require(beat.tallies.keys() <= {*KINDS}, "tallies")
     for tally in beat.tallies.values():
         _check_tally(tally)
     return beat
@@ -150,7 +150,7 @@ def _check_reply(reply: Reply) -> None:
 
 
 def _check_pool(status: PoolStatus) -> None:
-    _require(is_name(status.name), "pool")
+    _require(is_name(status.name) and status.kind in KINDS, "pool")
     _require(all(isfinite(runner.age_secs) for runner in status.runners), "age")
 
 

@@ -158,7 +158,10 @@ class Runner(Shown):
 class Pool(Shown):
     """One pool now."""
 
-    name: str = Field(description="`admin`, `prewarmed`, or the UUID of the tenant", examples=["admin"])
+    name: str = Field(
+        description="`admin`, `prewarmed`, or the UUID of the tenant or further admin", examples=["admin"]
+    )
+    kind: str = Field(description="`admin`, `admins`, `prewarmed` or `tenants`", examples=["admin"])
     size: int = Field(description="Runners wanted", examples=[2])
     runners: list[Runner]
     queue: int = Field(description="Calls waiting for a worker")

@@ -1,6 +1,7 @@
 """Metrics of runners, by host and kind of pool.
 
-A tenant's pool is named after its tenant, which is nobody else's business: all of them count as `tenants`.
+A tenant's pool is named after its tenant, which is nobody else's business: all of them count as `tenants`, and those of
+further admins as `admins`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Final
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from calls.pools import ADMIN, PREWARMED, TENANTS, HostStatus, PoolStatus
+from calls.pools import KINDS, HostStatus, PoolStatus
 
 _STATES: Final = ("starting", "prewarmed", "bound", "draining")
 """States of a runner that is there."""
@@ -35,20 +36,15 @@ def pool_metrics(pools: list[PoolStatus], hosts: list[HostStatus]) -> Iterable[M
     yield from (load, capacity, draining)
 
 
-def _kind(pool: str) -> str:
-    return pool if pool in (ADMIN, PREWARMED) else TENANTS
-
-
 def _runners(pools: list[PoolStatus], hosts: list[HostStatus]) -> Iterable[Metric]:
-    kinds = (ADMIN, PREWARMED, TENANTS)
     # What there is none of is told as 0: an alert on it must see it.
-    runners: _Counts = Counter({(host.name, kind, state): 0 for host in hosts for kind in kinds for state in _STATES})
+    runners: _Counts = Counter({(host.name, kind, state): 0 for host in hosts for kind in KINDS for state in _STATES})
     workers: _Counts = Counter(
-        {(host.name, kind, state): 0 for host in hosts for kind in kinds for state in ("busy", "idle")}
+        {(host.name, kind, state): 0 for host in hosts for kind in KINDS for state in ("busy", "idle")}
     )
     for pool in pools:
         for runner in pool.runners:
-            place = (runner.host, _kind(pool.name))
+            place = (runner.host, pool.kind)
             runners[*place, runner.state] += 1
             workers[*place, "busy"] += runner.busy
             workers[*place, "idle"] += runner.workers - runner.busy
@@ -58,11 +54,11 @@ def _runners(pools: list[PoolStatus], hosts: list[HostStatus]) -> Iterable[Metri
 
 
 def _pools(pools: list[PoolStatus]) -> Iterable[Metric]:
-    wanted: _Counts = Counter({(kind,): 0 for kind in (ADMIN, PREWARMED, TENANTS)})
+    wanted: _Counts = Counter({(kind,): 0 for kind in KINDS})
     queued = Counter(wanted)
     for pool in pools:
-        wanted[_kind(pool.name),] += pool.size
-        queued[_kind(pool.name),] += pool.queue
+        wanted[pool.kind,] += pool.size
+        queued[pool.kind,] += pool.queue
     labels = ("pool",)
     yield _counted(
         GaugeMetricFamily("plugbay_runners_wanted", "Runners that pools are to have.", labels=labels), wanted

@@ -16,7 +16,10 @@ from gateway.control.services import Wired
 router: Final = APIRouter(tags=["pools"])
 
 PoolName = Annotated[
-    str, Path(alias="name", description="`admin`, `prewarmed`, or the UUID of the tenant", examples=["admin"])
+    str,
+    Path(
+        alias="name", description="`admin`, `prewarmed`, or the UUID of the tenant or further admin", examples=["admin"]
+    ),
 ]
 RunnerId = Annotated[str, Path(alias="id", description="`id` of the runner", examples=["5f0c9a1b2d3e4f60"])]
 HostName = Annotated[str, Path(alias="name", description="`name` of the host", examples=["plugbay"])]
@@ -63,7 +66,7 @@ async def scale_pool(
 
 @router.post("/pools/{name}/drain", summary="Drain a pool")
 async def drain_pool(request: Request, services: Wired, name: PoolName, _: NoQuery) -> models.Pool:
-    """Every runner of the pool finishes its calls and ends. The admin's and the prewarmed ones are replaced, one
+    """Every runner of the pool finishes its calls and ends. Admins' and the prewarmed ones are replaced, one
     after another; a tenant's next call gets another runner. No call is lost."""
     with _refusals():
         pool = await services.pools.drain_pool(name)
@@ -100,5 +103,5 @@ async def resume_host(request: Request, services: Wired, name: HostName, _: NoQu
 
 
 def _tenant(pool: PoolStatus) -> str:
-    """UUID of the tenant whose pool this is; empty for those of nobody else than the admin."""
+    """UUID of the tenant or further admin whose pool this is; empty for those of nobody else than the admin."""
     return "" if pool.name in (ADMIN, PREWARMED) else pool.name

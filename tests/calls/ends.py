@@ -102,7 +102,13 @@ class FixedPools:
             id=f"{self._mark}-{name}", state="bound", owner=None, workers=2, busy=1, calls=3, age_secs=1.0
         )
         return PoolStatus(
-            name=name, size=self.sizes[name], runners=(runner,), queue=1, cold_starts=2, kills={"time limit": 1}
+            name=name,
+            kind=ADMIN,
+            size=self.sizes[name],
+            runners=(runner,),
+            queue=1,
+            cold_starts=2,
+            kills={"time limit": 1},
         )
 
     def tallies(self) -> dict[str, Tally]:

@@ -19,7 +19,15 @@ RUNNER = {
     "age_secs": 3700.0,
     "host": "vm",
 }
-POOL = {"name": "admin", "size": 1, "runners": [RUNNER], "queue": 3, "cold_starts": 1, "kills": {"time limit": 2}}
+POOL = {
+    "name": "admin",
+    "kind": "admin",
+    "size": 1,
+    "runners": [RUNNER],
+    "queue": 3,
+    "cold_starts": 1,
+    "kills": {"time limit": 2},
+}
 HOST = {"name": "vm", "draining": False, "capacity": 8, "load": 3}
 SETTINGS = [
     {"name": "NUM_URL_PARMS", "value": 12, "default": 10, "source": "control plane"},
@@ -104,7 +112,21 @@ def test_the_control_plane_gets_the_key(control: FakePlugbay, tool: Tool, comman
 def test_pools(control: FakePlugbay, tool: Tool) -> None:
     done = tool("pools")
     assert row(done.stdout, "vm") == ["vm", "serving", "3", "of", "8"]
-    assert row(done.stdout, "admin") == ["admin", "1", "1", "bound", "1", "of", "2", "3", "1", "2", "time", "limit"]
+    assert row(done.stdout, "admin") == [
+        "admin",
+        "admin",
+        "1",
+        "1",
+        "bound",
+        "1",
+        "of",
+        "2",
+        "3",
+        "1",
+        "2",
+        "time",
+        "limit",
+    ]
     assert row(done.stdout.partition("RUNNER ")[2], "admin") == [
         "admin",
         "r1",
@@ -123,15 +145,15 @@ def test_pools(control: FakePlugbay, tool: Tool) -> None:
 def test_scale(control: FakePlugbay, tool: Tool) -> None:
     done = tool("scale", "admin", "3")
     assert (control.last.method, json.loads(control.last.body)) == ("PUT", {"size": 3})
-    assert row(done.stdout, "admin")[:2] == ["admin", "3"]
+    assert row(done.stdout, "admin")[:3] == ["admin", "admin", "3"]
     assert json.loads(tool("scale", "admin", "3", "--json").stdout)["size"] == 3
 
 
 @pytest.mark.parametrize(
     ("arguments", "request_line", "answer", "shown"),
     [
-        (["runner", "r1"], ("POST", "/api/runners/r1/drain"), POOL, ["admin", "1"]),
-        (["tenant", "admin"], ("POST", "/api/pools/admin/drain"), POOL, ["admin", "1"]),
+        (["runner", "r1"], ("POST", "/api/runners/r1/drain"), POOL, ["admin", "admin", "1"]),
+        (["tenant", "admin"], ("POST", "/api/pools/admin/drain"), POOL, ["admin", "admin", "1"]),
         (["host", "vm"], ("POST", "/api/hosts/vm/drain"), HOST | {"draining": True}, ["vm", "draining"]),
         (["host", "vm", "--undo"], ("DELETE", "/api/hosts/vm/drain"), HOST, ["vm", "serving"]),
     ],

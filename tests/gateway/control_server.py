@@ -91,9 +91,11 @@ class TwoPools:
         self.drained = []
         self.all = {
             "admin": PoolStatus(
-                name="admin", size=1, runners=(runner,), queue=4, cold_starts=2, kills={"time limit": 3}
+                name="admin", kind="admin", size=1, runners=(runner,), queue=4, cold_starts=2, kills={"time limit": 3}
             ),
-            TENANT: PoolStatus(name=TENANT, size=1, runners=(stranger,), queue=0, cold_starts=1, kills={}),
+            TENANT: PoolStatus(
+                name=TENANT, kind="tenants", size=1, runners=(stranger,), queue=0, cold_starts=1, kills={}
+            ),
         }
 
     def pools(self) -> list[PoolStatus]:

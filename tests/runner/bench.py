@@ -20,6 +20,7 @@ from runner.host import Host
 from runner.launcher import Launcher, Resources
 from runner.limits import PoolLimits
 from runner.runner import Limits
+from runner.sorting import RoleOf, tenants_alone
 from runner.tenants import PlanOf, TenantLimits
 from runner.worker import kernel
 from store.contract import Module, ModuleSet
@@ -224,6 +225,8 @@ async def hosting(
     all_tenants: TenantLimits,
     plan_of: PlanOf | None = None,
     *,
+    role_of: RoleOf = tenants_alone,
+    admins: Launcher | None = None,
     alone: bool = True,
 ) -> AsyncIterator[Bench]:
     """A running host without modules; without `plan_of` tenants have the least. Afterwards no process of it is
@@ -238,7 +241,12 @@ async def hosting(
     def consume(owner: str, seconds: float) -> None:
         consumed[owner] = consumed.get(owner, 0.0) + seconds
 
-    host = Host(OWNER, launcher, modules, NoPackages(), folder, pool, all_tenants, plan_of, consumed=consume)
+    host = Host(
+        *(OWNER, launcher, modules, NoPackages(), folder, pool, all_tenants, plan_of),
+        consumed=consume,
+        role_of=role_of,
+        admins=admins,
+    )
     await host.start()
     bench = Bench(host, modules, before, folder)
     bench.consumed = consumed
