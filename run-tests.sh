@@ -50,7 +50,7 @@ check "ruff format" ruff format --quiet --check .
 check "mypy" mypy --no-error-summary
 say "· pytest"
 status=0
-"$python" -m pytest "${pytest_args[@]}" || status=$?
+"$python" -m pytest -n logical --maxprocesses 4 "${pytest_args[@]}" || status=$?
 if ((${#failed[@]})); then
     say "FAILED before the tests, see above: ${failed[*]}"
     ((status)) || status=1

@@ -1,4 +1,8 @@
-"""What every test run does: honours `needs`, says what did not run, and leaves no process behind."""
+"""What every test run does: honours `needs`, says what did not run, and leaves no process behind.
+
+With `-n`, folders of tests run at the same time, each in one of several processes: what a folder's tests share is
+started once. Each process looks after its own, and tells the one that the run was started as.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,16 @@ import functools
 import os
 import secrets
 from collections.abc import Callable, Generator
+from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 import uvloop
 from _pytest.terminal import TerminalReporter
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 from tests import needs
 
@@ -20,6 +28,14 @@ _RUN = "PLUGBAY_TEST_RUN"
 """Environment variable that every process of this run inherits, unless its test gave it another environment."""
 
 _left = pytest.StashKey[list[str]]()
+"""What was left running."""
+
+
+class _Folders(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types
+    """Tests of one folder run in one process, one after the other."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return str(Path(nodeid.partition("::")[0]).parent)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,7 +45,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    os.environ[_RUN] = secrets.token_hex(8)
+    # Of a process of several: begins with that of the run.
+    os.environ[_RUN] = os.environ.get(_RUN, "") * _is_one_of_several(config) + secrets.token_hex(8)
+    config.stash[_left] = []
     # Else each of thousands of clients reads all certificates that this machine trusts.
     pytest.MonkeyPatch().setattr(
         "httpx._transports.default.create_ssl_context", functools.cache(httpx.create_ssl_context)
@@ -68,10 +86,21 @@ def pytest_make_collect_report(
     return report
 
 
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _Folders:
+    return _Folders(config, log)
+
+
+def pytest_testnodedown(node: WorkerController) -> None:
+    """What a process of several tells when it ends; one that crashed tells nothing."""
+    node.config.stash[_left] += getattr(node, "workeroutput", {}).get("left", [])
+
+
 @pytest.hookimpl(trylast=True)  # a run that stops early ends what is shared by tests only when it finishes
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    left = _processes_left()
-    session.config.stash[_left] = left
+    left = session.config.stash[_left]
+    left += _processes_left()
+    if _is_one_of_several(session.config):
+        session.config.workeroutput["left"] = left  # type: ignore[attr-defined]
     if left and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -83,11 +112,15 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
         for report in skipped:
             terminalreporter.line(f"{report.nodeid}: {_reason(report)}")
         terminalreporter.line("Programs: ./run-tests.sh --install installs what is missing (Debian, Ubuntu; as root).")
-    left = config.stash.get(_left, [])
+    left = config.stash[_left]
     if left:
         terminalreporter.section("LEFT RUNNING by the tests, now killed", red=True, bold=True)
         for line in left:
             terminalreporter.line(line)
+
+
+def _is_one_of_several(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
 
 
 def _needed(item: pytest.Item) -> list[str]:
@@ -105,7 +138,7 @@ def _processes_left() -> list[str]:
     mine = {process.pid: process for process in psutil.Process().children(recursive=True)}
     for process in psutil.process_iter():
         try:
-            if process.pid != os.getpid() and process.environ().get(_RUN) == os.environ[_RUN]:
+            if process.pid != os.getpid() and process.environ().get(_RUN, "").startswith(os.environ[_RUN]):
                 mine[process.pid] = process
         except (psutil.Error, OSError):
             continue  # gone, or another user's

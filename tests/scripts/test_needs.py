@@ -48,6 +48,12 @@ def test_what_did_not_run_is_listed_with_its_package(suite: Path) -> None:
     assert "1 passed, 1 skipped, 1 xfailed" in done.stdout.splitlines()[-1]
 
 
+def test_what_one_process_of_several_did_not_run_is_listed_too(suite: Path) -> None:
+    done = run(suite, "-n", "2")
+    assert done.returncode == 0, done.stdout
+    assert "test_some.py::test_of_node: needs node" in done.stdout.partition("NOT RUN on this machine")[2]
+
+
 def test_with_require_all_it_fails(suite: Path) -> None:
     done = run(suite, "--require-all")
     assert done.returncode == 1
@@ -71,14 +77,15 @@ def test_an_unknown_need_is_an_error(suite: Path) -> None:
     assert "needs(nod)" in done.stderr + done.stdout
 
 
-def test_a_process_left_running_is_killed_and_fails_the_run(suite: Path) -> None:
+@pytest.mark.parametrize("processes", ["0", "2"])
+def test_a_process_left_running_is_killed_and_fails_the_run(suite: Path, processes: str) -> None:
     (suite / "tests/test_some.py").write_text(
         "import subprocess\n\n"
         "def test_leaves():\n"
         "    command = ['/bin/sh', '-c', '/bin/sleep 300 & echo $!']\n"
         "    print('left', subprocess.run(command, stdout=open('left', 'w')))\n"
     )
-    done = run(suite)
+    done = run(suite, "-n", processes)
     assert done.returncode == 1
     assert "LEFT RUNNING" in done.stdout
     left = Path("/proc", (suite / "left").read_text().strip(), "status")

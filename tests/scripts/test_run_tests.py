@@ -39,7 +39,7 @@ def test_every_step_runs_and_pytest_gets_the_rest(ready: Checkout) -> None:
     done = ready.run("run-tests.sh", "-k", "some thing", "tests/cli")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "3 passed"
-    steps = ["ruff check", "ruff format", "mypy", "pytest -k some thing tests/cli"]
+    steps = ["ruff check", "ruff format", "mypy", "pytest -n logical --maxprocesses 4 -k some thing tests/cli"]
     assert [any(step in line for line in ready.record()) for step in steps] == [True] * 4
 
 
@@ -63,7 +63,7 @@ def test_install_brings_what_is_missing(ready: Checkout) -> None:
     update, install = ready.record("apt-get")
     assert "update" in update
     assert install.endswith("nodejs shellcheck")
-    assert ready.record("pytest") == ["-m pytest"]
+    assert len(ready.record("-m pytest")) == 1
 
 
 def test_install_without_root_says_what_to_run(ready: Checkout) -> None:
@@ -98,7 +98,7 @@ def test_no_engine_fails_the_run(ready: Checkout) -> None:
 def test_continuous_integration_requires_all(ready: Checkout) -> None:
     assert ready.run(".ci/run").returncode == 0
     assert ready.record("-m tests.needs")
-    assert ready.record("-m pytest --require-all")
+    assert ready.record("-m pytest")[0].endswith(" --require-all")
 
 
 @pytest.mark.needs("shellcheck")
