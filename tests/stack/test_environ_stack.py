@@ -54,7 +54,9 @@ def test_e17_g17_variables_reach_running_workers_and_are_nowhere_else(stack: Sta
             shown = json.dumps(stack.engine.inspect_container(container))
             told = stack.engine.logs(container, stdout=True, stderr=True).decode("utf-8", "replace")
             assert CANARY not in shown + told, service
-    for container in stack.engine.containers(filters={"label": "plugbay.runner"}):
+    for container in stack.engine.containers(
+        filters={"label": ["plugbay.runner", f"plugbay.installation={stack.project}"]}
+    ):
         assert CANARY not in json.dumps(stack.engine.inspect_container(container["Id"]))
     status, _ = stack.inside("mongo", "sh", "-c", f"grep -rlaF {CANARY} /data/db")
     assert status == 1

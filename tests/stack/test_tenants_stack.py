@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
 
+import docker.errors
 import httpx
 import pytest
 
@@ -49,8 +51,11 @@ def runners(admin: httpx.Client, uuid: str) -> list[str]:
 
 def containers(stack: Stack, runner: str) -> list[dict[str, Any]]:
     """The containers of a runner that the Engine has."""
-    found = stack.engine.containers(all=True, filters={"label": f"{LABEL_RUNNER}={runner}"})
-    return [stack.engine.inspect_container(one["Id"]) for one in found]
+    found: list[dict[str, Any]] = []
+    for one in stack.engine.containers(all=True, filters={"label": f"{LABEL_RUNNER}={runner}"}):
+        with contextlib.suppress(docker.errors.NotFound):  # it has just gone
+            found.append(stack.engine.inspect_container(one["Id"]))
+    return found
 
 
 def test_a_tenant_from_registration_to_removal(stack: Stack, admin: httpx.Client) -> None:

@@ -14,7 +14,7 @@ from calls.call import Outcome
 from calls.frames import Imports
 from calls.pools import PoolStatus
 from plans import DEFAULT_IMPORTS
-from runner.docker.template import MIB
+from runner.docker.template import LABEL_RUNNER, MIB
 from runner.limits import PoolLimits
 from tests.runner.bench import Bench, hosting, limits, runner_limits, tenants
 from tests.runner.docker import stack
@@ -64,27 +64,27 @@ async def bench(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[B
         yield bench
 
 
-def held(uid: int) -> tuple[int, int, int]:
-    """Memory, memory with swap and billionths of CPUs that the Engine holds this user's container to."""
-    for one in stack.client().containers():
-        found: dict[str, Any] = stack.client().inspect_container(one["Id"])
-        if found["Config"]["User"] == f"{uid}:{uid}":
-            host = found["HostConfig"]
-            return host["Memory"], host["MemorySwap"], host["NanoCpus"]
-    raise AssertionError(f"no container of user {uid}")
-
-
 def pool_of(bench: Bench, owner: str) -> PoolStatus:
     """A tenant's pool now."""
     [pool] = [pool for pool in bench.host.pools() if pool.name == owner]
     return pool
 
 
+def held(bench: Bench, owner: str, uid: int) -> tuple[int, int, int]:
+    """Memory, memory with swap and billionths of CPUs that the Engine holds this tenant's container to."""
+    [runner] = pool_of(bench, owner).runners
+    [one] = stack.client().containers(filters={"label": f"{LABEL_RUNNER}={runner.id}"})
+    found: dict[str, Any] = stack.client().inspect_container(one["Id"])
+    assert found["Config"]["User"] == f"{uid}:{uid}"
+    host = found["HostConfig"]
+    return host["Memory"], host["MemorySwap"], host["NanoCpus"]
+
+
 async def test_each_tenants_runner_has_what_its_plan_gives(bench: Bench, request: pytest.FixtureRequest) -> None:
     await until(lambda: [runner.state for runner in bench.host.pools()[1].runners] == ["prewarmed"])
     [prewarmed] = bench.host.pools()[1].runners
-    assert held(await bench.value("who", "run", owner=LARGE)) == (384 * MIB, 384 * MIB, 500_000_000)
-    assert held(await bench.value("who", "run", owner=SMALL)) == (256 * MIB, 256 * MIB, 1_000_000_000)
+    assert held(bench, LARGE, await bench.value("who", "run", owner=LARGE)) == (384 * MIB, 384 * MIB, 500_000_000)
+    assert held(bench, SMALL, await bench.value("who", "run", owner=SMALL)) == (256 * MIB, 256 * MIB, 1_000_000_000)
     assert await bench.value("large", "run", owner=LARGE) == 300 << 20
     assert (await bench.call("large", "run", owner=SMALL)).outcome is Outcome.DIED
     assert await bench.value("native", "run", owner=LARGE) == 4
