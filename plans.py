@@ -88,6 +88,13 @@ class Plan(BaseModel):
         default=None, ge=1024, le=2**30, description="bytes of one upload: an integer from 1024 to 1073741824"
     )
 
+    results: int | None = Field(
+        default=None,
+        ge=0,
+        le=100_000,
+        description="results kept of asynchronous calls: an integer from 0 (none are taken) to 100000",
+    )
+
     imports: tuple[_Import, ...] = Field(
         default=(DEFAULT,),
         strict=False,

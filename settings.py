@@ -31,6 +31,7 @@ _SECRET = {
     "PROXY_SECRET",
     "MONGO_URI",
     "REDIS_URL",
+    "KEPT_URL",
     "SECRETS_KEY",
     "SECRETS_KEY_OLD",
     "OIDC_CLIENT_SECRET",
@@ -115,6 +116,13 @@ class Settings(BaseModel):
         default="",
         repr=False,
         description="Redis between gateways and runner hosts, with user and password; empty: one process tree",
+    )
+
+    KEPT_URL: str = Field(
+        default="",
+        repr=False,
+        description="Redis that keeps asynchronous calls and results, which should write them to a disk; "
+        "empty: the one at REDIS_URL, or a file in DATA_DIR",
     )
 
     SECRETS_KEY: str = Field(
@@ -270,6 +278,27 @@ class Settings(BaseModel):
     MAX_IMPORT_SECS: float = Field(default=10, gt=0, le=600, description="Seconds importing a module may take")
     MAX_QUEUE: int = Field(default=1000, ge=1, le=100_000, description="Unanswered calls per owner")
     MAX_QUEUE_TOTAL: int = Field(default=2000, ge=1, le=1_000_000, description="Unanswered calls in all")
+
+    RESULT_SECS: float = Field(
+        default=3600,
+        gt=0,
+        le=604800,
+        description="Seconds that the result of an asynchronous call is kept, and that one waits for its turn",
+    )
+    MAX_RESULTS: int = Field(
+        default=1000, ge=1, le=100_000, description="Results kept of the admin, and of a tenant whose plan says no less"
+    )
+    MAX_KEPT: int = Field(default=1000, ge=1, le=100_000, description="Asynchronous calls without a result, per owner")
+    MAX_KEPT_TOTAL: int = Field(
+        default=10_000, ge=1, le=1_000_000, description="Asynchronous calls without a result, in all"
+    )
+    MAX_KEPT_BYTES: int = Field(
+        default=256 * MIB,
+        ge=128 * MIB,
+        description="Bytes of asynchronous calls and results in all, of which one owner has a quarter at most; "
+        "the stack's Redis for them has room for 512 MiB",
+    )
+    KEPT_AT_ONCE: int = Field(default=16, ge=1, le=1000, description="Asynchronous calls that one gateway runs at once")
 
     MAX_BODY_BYTES: int = Field(default=10 * MIB, ge=1024, le=16 * MIB, description="Bytes of a request body")
     MAX_HELD_BYTES: int = Field(

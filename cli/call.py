@@ -7,9 +7,10 @@ import json
 import mimetypes
 import re
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import urlencode
 
 import typer
@@ -20,6 +21,11 @@ from cli.problem import NO, USAGE, Problem
 
 if TYPE_CHECKING:
     import httpx
+
+    from cli.server import Server
+
+_POLL_SECS: Final = 0.25
+"""Seconds until it is asked again whether a call has a result."""
 
 
 def call(
@@ -37,6 +43,10 @@ def call(
         list[str] | None,
         typer.Option("-F", "--form", metavar="FIELD=@FILE|VALUE", help="Field of a multipart form; may be repeated."),
     ] = None,
+    later: Annotated[
+        bool, typer.Option("--async", help="Have it run by itself, and print where its result will be.")
+    ] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="The same, but print the result once it is there.")] = False,
     tenant: options.Tenant = None,
     url: options.Url = None,
     as_json: options.Json = False,
@@ -54,14 +64,28 @@ def call(
             raise Problem("A call has one body: give -d or -F, not both", USAGE)
         server = Server(installation.load(), url)
         content = _json_body(data) if data is not None else _form_body(form) if form else {}
-        response = server.send(
-            method.upper() if method else "POST" if content else "GET",
-            target(path, tenant, query or []),
-            **content,
-        )
+        if later or wait:
+            content["headers"] = content.get("headers", {}) | {"Prefer": "respond-async"}
+        sent = target(path, tenant, query or [])
+        method = method.upper() if method else "POST" if {"content", "files"} & content.keys() else "GET"
+        response = server.send(method, sent, **content)
+        if response.status_code == 202 and wait:
+            response = _result(server, response, sent)
+        if response.status_code == 202 and later and not as_json:
+            out.line(response.headers["location"])
+            return
         _show(response, out)
         if response.is_error:
             raise typer.Exit(NO)
+
+
+def _result(server: Server, accepted: httpx.Response, sent: str) -> httpx.Response:
+    """The answer of a call that was accepted, once there is one."""
+    where, response = accepted.headers["location"], accepted
+    while response.status_code == 202:
+        time.sleep(_POLL_SECS)
+        response = server.send("GET", where, like=sent)
+    return response
 
 
 def target(path: str, tenant: str | None, query: Sequence[str]) -> str:

@@ -145,10 +145,11 @@ class Server:
                 if line:
                     yield json.loads(line)
 
-    def send(self, method: str, path_and_query: str, **content: Any) -> httpx.Response:
+    def send(self, method: str, path_and_query: str, *, like: str = "", **content: Any) -> httpx.Response:
         """One request to the data plane, without the key: functions can read headers. The path is
         sent as it is, dots and all. The answer may take as long as its function; the server sets
-        that limit. Where it takes a token and this machine can have one, it is sent again with it."""
+        that limit. Where it takes a token and this machine can have one, it is sent again with it; the
+        path of a call whose owner's it is may be given as `like`."""
         import httpx
 
         target = quote(self._below + path_and_query, safe=_PLAIN).encode()
@@ -161,7 +162,9 @@ class Server:
         response = sent(**content)
         # Nothing was run yet when a token was missing.
         if response.status_code == 401 and response.headers.get("www-authenticate") == "Token" and self._can_mint:
-            headers = content.get("headers", {}) | {"Authorization": f"Token {self.token(method, path_and_query)}"}
+            headers = content.get("headers", {}) | {
+                "Authorization": f"Token {self.token(method, path_and_query, like or path_and_query)}"
+            }
             response = sent(**content | {"headers": headers})
         return response
 
@@ -169,12 +172,13 @@ class Server:
     def _can_mint(self) -> bool:
         return bool(self._token_key or self._key)
 
-    def token(self, method: str, path_and_query: str) -> str:
-        """A token for this request: made here with the key for tokens, or by the control plane. Raises Problem."""
+    def token(self, method: str, path_and_query: str, of: str = "") -> str:
+        """A token for this request: made here with the key for tokens, or by the control plane. Its owner is the one
+        of the path `of`, if that is given. Raises Problem."""
         from plugbay_client.token import TokenKey, mint
 
         target = quote(path_and_query, safe=_PLAIN).removesuffix("?")
-        found = re.match(r"/rest/services/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?=[/?]|$)", target)
+        found = re.match(r"/rest/services/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?=[/?]|$)", of or target)
         owner = self.owner(found[1] if found else None)
         if self._token_key:
             try:

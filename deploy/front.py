@@ -7,38 +7,32 @@ import contextlib
 import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
 
 import uvicorn
 
 import plans
-from calls.broker import Broker
-from calls.pools import PoolControl
 from catalogue.catalogue import Catalogue
 from catalogue.sealed import InstallationKeys
-from catalogue.trials import Inspect
 from catalogue.unpacking import Limits, PlanBounds
+from deploy.parts import Parts
+from deploy.planes import DataPlanes, data_planes
 from deploy.process import Broken
 from gateway.app import Application
 from gateway.audit_trail import AuditTrail
 from gateway.credentials import Credentials
-from gateway.dataplane import DataPlane, Observers
 from gateway.http.deadlines import Bounds
 from gateway.http.forwarded import Proxy
 from gateway.http.protocol import strict_protocol
-from gateway.journal import Journal
 from gateway.limits import PlanLimits
 from gateway.logs import CallLogs
 from gateway.metrics import Metrics
+from gateway.observers import Observers
 from gateway.runtime_settings import RuntimeSettings
 from gateway.token_keys import TokenKeys
-from gateway.usage import UsageMeter
 from plans import Plan
 from settings import Settings
-from store.contract import Store
 from store.sealing import Sealer, Unsealable
 from store.variables import Variables
-from tokens.ledger import Ledger
 
 log = logging.getLogger("plugbay")
 
@@ -50,30 +44,6 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leaves every signal handler as it is."""
         yield
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a front stands on."""
-
-    store: Store
-    broker: Broker
-    ledger: Ledger
-    pools: PoolControl
-    journal: Journal
-    inspect: Inspect
-    plans: Mapping[str, Plan]
-    """The plans that a tenant may have, by name."""
-    usage: UsageMeter
-    """Counts what tenants use; begins and ends with the front."""
-    environment: Callable[[], str]
-    """Names the packages that the admin's modules are imported with."""
-    package_problem: Callable[[], str | None]
-    """Why they are not as required, if they are not."""
-    ready: Callable[[], str | None]
-    """Why a call would not be served now, if it would not."""
-    told_secs: float = 0
-    """Seconds in which all gateways know of a change of the store; 0 when there is one gateway."""
 
 
 class Front:
@@ -99,6 +69,7 @@ class Front:
         self._settings = settings
         self._parts = parts
         self._logs = CallLogs(settings.LOGS_KEPT_BYTES)
+        self._metrics = Metrics(lambda: parts.broker.unanswered, lambda: parts.journal.dropped)
 
     async def start(self) -> None:
         """Shows what was served before, and begins to follow the plugin folders. Raises StoreUnavailable."""
@@ -148,13 +119,21 @@ class Front:
     ) -> AsyncIterator[None]:
         """Serves HTTP for the length of a block. At its end no connection is taken any more, and those there
         are get the answers of their calls; `finish` sees to it that all calls are answered in time. It is
-        given the server's task, which ends when they are."""
-        server = self._server()
-        serving = asyncio.create_task(server.serve(sockets=[listener]), name="http server")
+        given the server's task, which ends when they are, those that nobody waits for among them."""
+        planes = self._planes()
+        server = self._server(planes)
+
+        async def serve() -> None:
+            await server.serve(sockets=[listener])
+            await planes.consumer.drain()
+
+        serving = asyncio.create_task(serve(), name="http server")
+        planes.consumer.start()
         try:
             yield
         finally:
             server.should_exit = True
+            planes.consumer.stop()
             self._logs.end()
             await finish(serving)
             await serving
@@ -163,26 +142,28 @@ class Front:
         for tell in self.on_variables:
             tell(owner)
 
-    def _server(self) -> _Server:
+    def _planes(self) -> DataPlanes:
+        parts = self._parts
+        return data_planes(
+            self._settings,
+            self.catalogue,
+            parts.store,
+            parts.broker,
+            parts.kept,
+            self.runtime,
+            Credentials(self.token_keys, parts.ledger, parts.store),
+            Observers(self._logs, self._metrics, parts.journal),
+            parts.package_problem,
+            PlanLimits(parts.plans, self._settings.GATEWAYS, self._settings.MAX_QUEUE_SECS),
+            parts.usage,
+        )
+
+    def _server(self, planes: DataPlanes) -> _Server:
         # Imported here: with pydantic's models it takes as long as starting a runner, which can go on beside it.
         from gateway.control.app import create_control
         from gateway.control.services import Services
 
         settings, parts, logs = self._settings, self._parts, self._logs
-        metrics = Metrics(lambda: parts.broker.unanswered, lambda: parts.journal.dropped)
-        observers = Observers(logs, metrics, parts.journal)
-        data = DataPlane(
-            settings,
-            self.catalogue,
-            parts.store,
-            parts.broker,
-            self.runtime,
-            Credentials(self.token_keys, parts.ledger, parts.store),
-            observers,
-            parts.package_problem,
-            PlanLimits(parts.plans, settings.GATEWAYS, settings.MAX_QUEUE_SECS),
-            parts.usage,
-        )
         services = Services(
             settings=settings,
             catalogue=self.catalogue,
@@ -190,11 +171,12 @@ class Front:
             plans=parts.plans,
             pools=parts.pools,
             logs=logs,
-            metrics=metrics,
+            metrics=self._metrics,
             runtime=self.runtime,
             token_keys=self.token_keys,
             installation_keys=InstallationKeys(settings.INSTALLATION_KEY, settings.INSTALLATION_KEY_OLD),
             usage=parts.usage,
+            kept=parts.kept,
             audit=self._audit,
             variables=self.variables,
             variables_changed=self._tell_variables,
@@ -203,7 +185,7 @@ class Front:
         )
         return _Server(
             uvicorn.Config(
-                Application(data, create_control(services)),
+                Application(planes.calls, planes.results, create_control(services)),
                 http=strict_protocol(
                     _bounds(settings), Proxy(settings.PROXY_SECRET) if settings.PROXY_SECRET else None
                 ),

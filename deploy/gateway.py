@@ -15,8 +15,11 @@ from calls.call import Reply
 from calls.redis.connection import BadAddress
 from calls.redis.fitness import Unfit
 from calls.redis.gateway import RedisBroker
+from calls.redis.kept import RedisKept
 from catalogue.inspection import Inspection
-from deploy.front import Front, Parts
+from deploy.front import Front
+from deploy.parts import Parts
+from deploy.planes import kept_bounds
 from deploy.process import StartFailed, fail, listen, run
 from deploy.resources import OWN_FILES, fit_connections, give_back_large_blocks
 from deploy.stores import open_store
@@ -78,6 +81,9 @@ class Gateway:
         broker.on_join.append(ledger.joined)
         await broker.open()
         stack.push_async_callback(broker.close)
+        kept = RedisKept(settings.KEPT_URL or settings.REDIS_URL, kept_bounds(settings))
+        stack.push_async_callback(kept.close)
+        await kept.open()
         inspection = Inspection(broker, settings.MAX_IMPORT_SECS)
 
         async def inspect(owner: str, module: str, candidates: Mapping[str, str]) -> Reply:
@@ -89,6 +95,7 @@ class Gateway:
             Parts(
                 store=store,
                 broker=broker,
+                kept=kept,
                 ledger=ledger,
                 pools=broker.pools,
                 journal=journal,

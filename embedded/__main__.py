@@ -22,7 +22,7 @@ def main() -> int:
                 raise settings.BadSettings(f"PLUGINS: {folder} is no folder: name the folder that modules are in")
             if not folder.is_dir():
                 raise settings.BadSettings(f"PLUGINS: folder {folder} is not there: create it, or name another in .env")
-        for name in ("REDIS_URL", "MONGO_URI"):
+        for name in ("REDIS_URL", "KEPT_URL", "MONGO_URI"):
             if getattr(chosen, name):
                 raise settings.BadSettings(f"{name}: this platform is one process tree without it: use ./docker-up.sh")
         known = plans.load(chosen.PLANS)

@@ -13,10 +13,14 @@ import sys
 from collections.abc import Mapping
 
 from calls.inprocess import InProcessBroker, InProcessPools
+from calls.kept import KeptUnavailable
+from calls.sqlite.kept import SqliteKept
 from catalogue.inspection import Inspection
-from deploy.front import Front, Parts
+from deploy.front import Front
 from deploy.limits import Roles, TenantPlans, pool_limits, tenant_limits
 from deploy.own_names import OWN_NAMES
+from deploy.parts import Parts
+from deploy.planes import kept_bounds
 from deploy.process import StartFailed
 from embedded.banner import banner
 from embedded.launcher import EmbeddedLauncher
@@ -67,7 +71,7 @@ class Platform:
         try:
             async with contextlib.AsyncExitStack() as stack:
                 await self._serve(stack, journal, stop)
-        except (StoreUnavailable, LaunchFailed, ControlMissing, BadVariables) as error:
+        except (StoreUnavailable, KeptUnavailable, LaunchFailed, ControlMissing, BadVariables) as error:
             raise StartFailed(str(error)) from error
         finally:
             journal.close()
@@ -78,6 +82,9 @@ class Platform:
         await store.open()
         stack.push_async_callback(store.close)
         usage = UsageMeter(store, settings.USAGE_DAYS)
+        kept = SqliteKept(settings.DATA_DIR, kept_bounds(settings))
+        stack.push_async_callback(kept.close)
+        await kept.open()
 
         packages = Packages(settings.PLUGINS, settings.DATA_DIR)
         variables = AdminVariables(settings.ADMIN_ENV_FILE, OWN_NAMES, packages)
@@ -111,6 +118,7 @@ class Platform:
             Parts(
                 store=store,
                 broker=broker,
+                kept=kept,
                 ledger=MemoryLedger(settings.TOKEN_SECS),
                 pools=InProcessPools(broker, _HOST, host, settings.ADMIN_RUNNERS * settings.RUNNER_WORKERS),
                 journal=journal,

@@ -27,7 +27,7 @@ _BODILESS: Final = (204, 304)
 """Statuses whose answers have neither body nor Content-Length (RFC 9110, 6.4.1 and 8.6)."""
 _ALLOWED_HEADERS: Final = b"Authorization, *"
 """Functions may ask for headers of their own; the asterisk does not stand for Authorization (Fetch, 3.3.4)."""
-_EXPOSED_HEADERS: Final = b"X-Call-Id, Server-Timing, Retry-After, Location"
+_EXPOSED_HEADERS: Final = b"X-Call-Id, Server-Timing, Retry-After, Location, Preference-Applied, X-Given-Up"
 
 _encode = msgspec.json.Encoder().encode
 

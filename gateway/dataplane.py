@@ -7,96 +7,80 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple
 
-from calls.broker import Broker, Refused, ask
-from calls.call import Call, Kind, Outcome, Reply, new_call_id
-from catalogue.index import Ambiguous, Broken, NotFound, Target, View, allowed, directory, resolve
-from gateway import answers, sign_in
+from calls.call import new_call_id
+from catalogue.index import Ambiguous, Broken, NotFound, Target, View, allowed, directory
+from gateway import answers
+from gateway.admission import Admission
 from gateway.answers import Answer
 from gateway.bad_request import BadRequest
-from gateway.credentials import Credentials
+from gateway.headers import NO_STORE
 from gateway.http.exchange import WHOLE
 from gateway.identity import SignIn
-from gateway.journal import Journal
+from gateway.kept.keeping import Keeping, Sent
+from gateway.kept.prefer import wants_async
 from gateway.limits import OverPlan, PlanLimits
-from gateway.logs import CallLogs
-from gateway.metrics import Metrics
+from gateway.observers import Observers
 from gateway.request.arguments import RequestFacts, encode_arguments
 from gateway.request.body import ClientGone, read_body
 from gateway.request.path import split
+from gateway.running import Running, target_of, used
 from gateway.runtime_settings import RuntimeSettings
+from gateway.serving import Catalogue, Tenants
 from gateway.tenant_keys import without_keys
 from gateway.usage import UsageMeter
+from plans import Plan
 from settings import Settings
 from store.contract import Status, StoreUnavailable, Tenant
 from store.usage import Usage
 
 _DIRECTORY: Final = frozenset({"__dir__", "__directory__"})
-_NO_STORE: Final = ((b"cache-control", b"no-store"),)
-"""Who stores an answer would give it to requests without a token, or to somebody else."""
 _READ: Final = ("GET", "HEAD")
 """Methods that the directory takes."""
 
 
-class Catalogue(Protocol):
-    """What the data plane reads of the catalogue."""
+class _Request(NamedTuple):
+    """One request that is let through."""
 
-    @property
-    def ready(self) -> bool:
-        """The plugin folders were read: what is not there now is nowhere."""
-
-    def view(self, owner: str) -> View | None:
-        """The owner's modules now; None when it never had any."""
-
-
-class Tenants(Protocol):
-    """What the data plane reads of the store."""
-
-    async def tenant(self, uuid: str) -> Tenant | None:
-        """The tenant registered under this UUID."""
-
-
-@dataclass(frozen=True)
-class Observers:
-    """Who hears of every answered call."""
-
-    logs: CallLogs
-    metrics: Metrics
-    journal: Journal
+    scope: Any
+    receive: Any
+    call: str
+    addressed: str | None
+    """The owner as the path names it."""
+    view: View
+    target: Target
 
 
 class DataPlane:
-    """The ASGI application of `/rest/`."""
+    """The ASGI application of `/rest/services/`."""
 
     def __init__(
         self,
         settings: Settings,
         catalogue: Catalogue,
         tenants: Tenants,
-        broker: Broker,
+        running: Running,
         runtime: RuntimeSettings,
-        credentials: Credentials,
+        admission: Admission,
         observers: Observers,
         package_problem: Callable[[], str | None],
         limits: PlanLimits,
         usage: UsageMeter,
+        keeping: Keeping,
     ) -> None:
         """`package_problem` says why the admin's packages are not as required, if they are not."""
         self._admin = str(settings.ADMIN_UUID)
         self._catalogue = catalogue
         self._tenants = tenants
-        self._broker = broker
+        self._running = running
         self._runtime = runtime
-        self._credentials = credentials
+        self._admission = admission
         self._observers = observers
         self._package_problem = package_problem
         self._limits = limits
         self._usage = usage
-        self._require_sign_in = settings.REQUIRE_SIGN_IN
-        self._max_secs = settings.MAX_FUNCTION_SECS
-        self._queue_secs = settings.MAX_QUEUE_SECS
+        self._keeping = keeping
         self._max_body = settings.MAX_BODY_BYTES
         self._max_fields = settings.MAX_BODY_FIELDS
         self._cors = answers.cors(settings.CORS_ORIGINS)
@@ -120,7 +104,9 @@ class DataPlane:
             return
         headers = answers.headers(answer, call, self._cors)
         await send({"type": WHOLE, "status": answer.status, "headers": headers, "body": answer.body})
-        self._observe(scope, call, answer, time.perf_counter() - began)
+        client, path = scope["client"], scope["raw_path"].decode("latin-1")
+        seconds = time.perf_counter() - began
+        self._observers.answered(call, client[0] if client else "", scope["method"], path, answer, seconds)
 
     async def _answer(self, scope: Any, receive: Any, call: str) -> Answer:
         addressed, segments = split(scope["raw_path"])
@@ -137,60 +123,31 @@ class DataPlane:
         if method == "OPTIONS":  # without a token: browsers ask before they send one
             return answers.options(_READ if _is_directory(segments) else allowed(view, segments))
         known = SignIn.of(scope)
-        if _takes(self._require_sign_in, tenant) and (refusal := sign_in.refusal(scope, known)):
+        if refusal := await self._admission.refusal(scope, known, owner, tenant):
             return refusal
-        takes_token = _takes(self._runtime.require_tokens, tenant)
-        if takes_token and (refusal := await self._credentials.refusal(scope, owner, tenant)):
-            return refusal
-        answer = await self._served(scope, receive, call, addressed, tenant, view, segments)
-        if takes_token or known.identity is not None:
-            answer.headers += _NO_STORE
+        if _is_directory(segments):
+            answer = self._directory(view, method, segments)
+        else:
+            target = target_of(view, method, segments, self._runtime.url_parameters)
+            answer = await self._served(_Request(scope, receive, call, addressed, view, target), tenant)
+        if (known.identity is not None or self._admission.takes_token(tenant)) and NO_STORE not in answer.headers:
+            answer.headers += (NO_STORE,)
         return answer
 
-    async def _served(
-        self,
-        scope: Any,
-        receive: Any,
-        call: str,
-        addressed: str | None,
-        tenant: Tenant | None,
-        view: View,
-        segments: list[str],
-    ) -> Answer:
-        """The answer to a request that is let through. `tenant` is the owner, None the admin."""
-        owner, method = view.owner, scope["method"]
-        if _is_directory(segments):
-            return self._directory(view, method, segments)
-        target = resolve(view, method, segments)
-        names = self._runtime.url_parameters
-        if len(target.parameters) > len(names):
-            raise NotFound(
-                f"{target.endpoint.api} takes at most {len(names)} URL parameters (NUM_URL_PARMS), "
-                f"not {len(target.parameters)}."
-            )
+    async def _served(self, request: _Request, tenant: Tenant | None) -> Answer:
+        """The answer to a call. `tenant` is the owner, None the admin."""
         if tenant is None:
-            reply, _ = await self._run(scope, receive, call, addressed, target, view, names, self._max_secs)
-            return answers.of_reply(reply, target, owner, None)
+            answer, _ = await self._called(request, None)
+            return answer
+        owner = request.view.owner
         try:
-            async with self._limits.within(tenant) as plan:
-                seconds = plan.seconds or self._max_secs
-                reply, size = await self._run(scope, receive, call, addressed, target, view, names, seconds)
+            async with self._limits.within(tenant):
+                answer, size = await self._called(request, self._limits.named(tenant))
         except OverPlan as over:
             self._usage.count(owner, Usage(calls=1, refused=1))
             return answers.refused(429, str(over), ((b"retry-after", b"%d" % over.retry_after),))
-        answer = answers.of_reply(reply, target, owner, f"/rest/services/{owner}/")
-        self._usage.count(
-            owner,
-            Usage(
-                calls=1,
-                errors=int(answer.status >= 500),
-                refused=int(reply.outcome is Outcome.OVER_LIMIT),
-                cold_starts=int(reply.bind > 0),
-                run_seconds=reply.run,
-                bytes_in=size,
-                bytes_out=len(answer.body),
-            ),
-        )
+        if answer.status != 202 or answer.reply is not None:  # what is run later is counted then
+            self._usage.count(owner, used(answer, size))
         return answer
 
     def _directory(self, view: View, method: str, segments: list[str]) -> Answer:
@@ -201,21 +158,12 @@ class DataPlane:
             shown["problems"].append({"module": "requirements.txt", "text": problem, "line": None})
         return answers.json(200, shown)
 
-    async def _run(
-        self,
-        scope: Any,
-        receive: Any,
-        call: str,
-        addressed: str | None,
-        target: Target,
-        view: View,
-        names: tuple[str, ...],
-        max_secs: float,
-    ) -> tuple[Reply, int]:
-        """The reply, and how many bytes the request's body had."""
+    async def _called(self, request: _Request, plan: tuple[str, Plan] | None) -> tuple[Answer, int]:
+        """The answer, and how many bytes the request's body had. `plan` is the owner's, None of the admin."""
+        scope, _, call, addressed, view, target = request
         endpoint = target.endpoint
         headers: list[tuple[bytes, bytes]] = scope["headers"]
-        body = await read_body(receive, self._max_body)
+        body = await read_body(request.receive, self._max_body)
         payload = encode_arguments(
             api=endpoint.api,
             module=target.addressed,
@@ -224,74 +172,18 @@ class DataPlane:
             query_string=scope["query_string"],
             content_type=next((value for name, value in headers if name == b"content-type"), None),
             body=body,
-            parameter_names=names,
+            parameter_names=self._runtime.url_parameters,
             parameters=target.parameters,
             request=_facts(scope, headers, call) if endpoint.wants_request else None,
             max_fields=self._max_fields,
         )
-        limit = min(endpoint.timeout or self._max_secs, self._max_secs, max_secs)
-        try:
-            reply = await ask(
-                self._broker,
-                Call(
-                    id=call,
-                    kind=Kind.INVOKE,
-                    owner=view.owner,
-                    revision=view.revision,
-                    module=target.module.name,
-                    function=endpoint.function,
-                    concurrent=endpoint.concurrent,
-                    limit=limit,
-                    concurrency=endpoint.concurrency or 0,
-                    deadline=time.time() + limit + self._queue_secs,
-                    payload=payload,
-                ),
-            )
-        except Refused as refused:
-            outcome = Outcome.OVER_LIMIT if refused.limited else Outcome.UNAVAILABLE
-            payload = refused.problem.encode()
-            reply = Reply(call=call, outcome=outcome, payload=payload, retry_after=refused.retry_after)
-        return reply, len(body)
-
-    def _observe(self, scope: Any, call: str, answer: Answer, seconds: float) -> None:
-        """Counts the call, writes its line, and keeps what it printed."""
-        reply = answer.reply
-        queue, run = (reply.queue, reply.run) if reply is not None else (0.0, 0.0)
-        observers = self._observers
-        if reply is None:
-            observers.metrics.refused(answer.outcome, answer.status)
-        else:
-            observers.metrics.call(answer.outcome, answer.status, queue, reply.bind, run)
-        client = scope["client"]
-        observers.journal.access(
-            call,
-            client[0] if client else "",
-            scope["method"],
-            scope["raw_path"].decode("latin-1"),
-            answer.status,
-            answer.outcome,
-            seconds,
-            queue,
-            run,
-        )
-        if reply is not None and answer.target is not None and (reply.log or answer.status >= 500):
-            observers.logs.add(
-                time=time.time(),
-                call=call,
-                owner=answer.owner,
-                module=answer.target.module.name,
-                api=answer.target.endpoint.api,
-                outcome=answer.outcome,
-                status=answer.status,
-                output=reply.log,
-                truncated=reply.log_truncated,
-                run_ms=run * 1000,
-            )
-
-
-def _takes(required: str, tenant: Tenant | None) -> bool:
-    """Whether calls of this owner, None the admin, take what is required of `none`, `tenants` or `all`."""
-    return required == "all" or (required == "tenants" and tenant is not None)
+        prefers = [value for name, value in headers if name == b"prefer"]
+        if prefers and wants_async(prefers):
+            return await self._keeping.later(Sent(scope, call, view.owner, plan, payload, body)), len(body)
+        max_secs = (plan[1].seconds if plan is not None else None) or self._running.max_secs
+        reply = await self._running.reply(call, view, target, payload, max_secs)
+        prefix = None if plan is None else f"/rest/services/{view.owner}/"
+        return answers.of_reply(reply, target, view.owner, prefix), len(body)
 
 
 def _is_directory(segments: list[str]) -> bool:

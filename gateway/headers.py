@@ -8,6 +8,8 @@ from typing import Final
 
 NO_TIMING: Final = (b"server-timing", b"queue;dur=0.000, run;dur=0.000")
 """Where the time of a request went that never became a call."""
+NO_STORE: Final = (b"cache-control", b"no-store")
+"""Who stores such an answer would give it to requests without a credential, or to somebody else."""
 MAX_HEADERS: Final = 64
 """Headers a function may ask for."""
 MAX_HEADER_BYTES: Final = 16 * 1024
@@ -19,7 +21,9 @@ _ONE: Final = frozenset(
     {"content-disposition", "content-language", "content-type", "etag", "last-modified", "location", "retry-after"}
 )
 """Allowed, and at most once: of several the last one holds."""
-_OWN: Final = ("x-accel-", "x-forwarded-", "x-call-id", "x-sendfile", "x-lighttpd-", "x-content-type-options")
+_OWN: Final = (
+    *("x-accel-", "x-forwarded-", "x-sendfile", "x-lighttpd-", "x-call-id", "x-given-up", "x-content-type-options"),
+)
 """Beginnings of X- headers that proxies act on or the platform sets."""
 _BELOW: Final = re.compile(r"(?:[A-Za-z0-9_-]+/)*[A-Za-z0-9_-]*(?:[?#][!-~]*)?")
 

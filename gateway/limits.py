@@ -57,9 +57,16 @@ class PlanLimits:
     @contextlib.asynccontextmanager
     async def within(self, tenant: Tenant) -> AsyncIterator[Plan]:
         """Around one call. Waits while as many of the tenant's run as may, and gives its plan. Raises OverPlan."""
-        name, plan = plans.of(self._known, tenant.plan)
+        name, plan = self.named(tenant)
+        self._take_turn(self._gate(tenant.uuid), name, plan)
+        async with self.place(tenant):
+            yield plan
+
+    @contextlib.asynccontextmanager
+    async def place(self, tenant: Tenant) -> AsyncIterator[Plan]:
+        """The same around a call that was counted when it was accepted."""
+        name, plan = self.named(tenant)
         gate = self._gate(tenant.uuid)
-        self._take_turn(gate, name, plan)
         if plan.concurrency is None:
             yield plan
             return
@@ -71,6 +78,10 @@ class PlanLimits:
             yield plan
         finally:
             self._leave(gate)
+
+    def named(self, tenant: Tenant) -> tuple[str, Plan]:
+        """The tenant's plan, with its name."""
+        return plans.of(self._known, tenant.plan)
 
     def _gate(self, owner: str) -> _Gate:
         gate = self._gates.get(owner)

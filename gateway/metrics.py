@@ -6,8 +6,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from calls.durations import Durations
+
+
+@dataclass(slots=True)
+class KeptCounts:
+    """What becomes of calls that nobody waits for."""
+
+    waiting: int = 0
+    """Of all gateways: those without a result, as last heard."""
+    running: int = 0
+    """Here."""
+    retried: int = 0
+    given_up: int = 0
 
 
 class Metrics:
@@ -26,6 +39,7 @@ class Metrics:
         self.bind = Durations()
         """Cold calls only."""
         self.run = Durations()
+        self.kept = KeptCounts()
 
     def call(self, outcome: str, status: int, queue: float, bind: float, run: float) -> None:
         """Counts one answered call, durations in seconds. `outcome` is a name out of a closed set:

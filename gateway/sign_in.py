@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from gateway import answers
 from gateway.answers import Answer
+from gateway.headers import NO_STORE
 from gateway.identity import SignIn, State
 
 log = logging.getLogger("plugbay.sign_in")
@@ -18,7 +19,6 @@ START: Final = "/oauth2/start?rd="
 
 _RETRY_SECS: Final = 1
 """Seconds after which the service may be there."""
-_NO_STORE: Final = (b"cache-control", b"no-store")
 
 
 def refusal(scope: Any, known: SignIn) -> Answer | None:
@@ -26,16 +26,16 @@ def refusal(scope: Any, known: SignIn) -> Answer | None:
     if known.identity is not None:
         return None
     if known.state is State.REFUSED:
-        return answers.refused(403, "whoever is signed in may not use this installation", (_NO_STORE,))
+        return answers.refused(403, "whoever is signed in may not use this installation", (NO_STORE,))
     if known.state is not State.NOBODY:
         log.warning("calls take somebody who is signed in, and no proxy says who is: %s", known.state.name)
         retry = (b"retry-after", b"%d" % _RETRY_SECS)
-        return answers.refused(503, "it cannot be known now who is signed in; the log says why", (retry, _NO_STORE))
+        return answers.refused(503, "it cannot be known now who is signed in; the log says why", (retry, NO_STORE))
     start = START + quote(_target(scope), safe="/")  # all of it is one value: its own & and = are escaped
     if scope["method"] in ("GET", "HEAD") and _is_page(scope["headers"]):
-        return answers.refused(302, f"sign in: {start}", ((b"location", start.encode()), _NO_STORE))
+        return answers.refused(302, f"sign in: {start}", ((b"location", start.encode()), NO_STORE))
     challenge = (b"www-authenticate", b"Bearer")
-    return answers.refused(401, f"this takes somebody who is signed in: {start}", (challenge, _NO_STORE))
+    return answers.refused(401, f"this takes somebody who is signed in: {start}", (challenge, NO_STORE))
 
 
 def _target(scope: Any) -> bytes:

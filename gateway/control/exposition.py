@@ -61,6 +61,11 @@ def _calls(metrics: Metrics) -> Iterable[Metric]:
         calls.add_metric((outcome, f"{status}xx"), count)
     yield calls
     yield _gauge("calls_in_flight", "Calls that are not answered yet.", metrics.in_flight())
+    kept = metrics.kept
+    yield _gauge("kept_calls_waiting", "Calls that nobody waits for and that have no result yet.", kept.waiting)
+    yield _gauge("kept_calls_running", "Those that run now.", kept.running)
+    yield CounterMetricFamily("plugbay_kept_calls_retried", "Times one was run again.", kept.retried)
+    yield CounterMetricFamily("plugbay_kept_calls_given_up", "Those that were given up.", kept.given_up)
     yield _histogram("call_queue_seconds", "Seconds a call waited for a worker.", metrics.queue)
     yield _histogram("call_bind_seconds", "Seconds a cold call waited for its runner.", metrics.bind)
     yield _histogram("call_run_seconds", "Seconds from dispatch to a worker to its reply.", metrics.run)

@@ -8,6 +8,7 @@ from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 
+from calls.kept import KeptCalls
 from calls.pools import PoolControl
 from catalogue.sealed import InstallationKeys
 from catalogue.uploads import Uploads
@@ -56,6 +57,7 @@ class Services:
     installation_keys: InstallationKeys
     """What opens sealed uploads."""
     usage: UsageMeter
+    kept: KeptCalls
     audit: AuditTrail
     variables: Variables
     variables_changed: Callable[[str], None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 import uuid as uuids
@@ -9,6 +10,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
+from calls.kept import KeptUnavailable
 from gateway.control import audit
 from gateway.control import tenant_models as models
 from gateway.control.errors import Rejected
@@ -16,6 +18,8 @@ from gateway.control.models import NoQuery, Problem
 from gateway.control.services import Services, Wired
 from gateway.tenant_keys import digest, new_key
 from store.contract import Conflict, Status, Tenant, TenantChange
+
+log = logging.getLogger("plugbay.kept")
 
 router: Final = APIRouter(tags=["tenants"])
 
@@ -123,11 +127,15 @@ async def rotate_key(
 
 @router.delete("/tenants/{uuid}", summary="Remove a tenant", status_code=204, response_class=Response)
 async def remove_tenant(request: Request, services: Wired, tenant: Named, _: Annotated[NoQuery, Query()]) -> None:
-    """Removes the tenant with its modules. Calls under way finish, its runners end, and its UUID is nobody's."""
+    """Removes the tenant with its modules, and calls and results that are kept. Calls under way finish, its runners end, and its UUID is nobody's."""
     _require_other(services, tenant)
     if not await services.store.remove_tenant(tenant.uuid):
         raise unknown(tenant.uuid)
     services.catalogue.follow(tenant.uuid)
+    try:
+        await services.kept.forget_owner(tenant.uuid)
+    except KeptUnavailable as error:  # nobody is shown them any more, none is run, and their time will be over
+        log.warning("calls and results of tenant %s are forgotten later: %s", tenant.uuid, error)
     await audit.record(request, "tenant removed", tenant=tenant.uuid, name=tenant.name)
 
 

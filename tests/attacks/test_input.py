@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
+from collections.abc import Iterator
 
 from tests.attacks.alive import Attacker
 from tests.attacks.wire import CALL, CHUNKED, JSON, Wire, request, statuses
 from tests.embedded.server import ADMIN_KEY
+from tests.gateway.strict_server import Answer
 
 GONE = b"/rest/services/given/name/"
 EVIL_PATHS = [
@@ -148,14 +151,55 @@ def test_i11_bodies_are_not_inflated(attacker: Attacker) -> None:
         attacker.refused(request(CALL, JSON, b"Content-Encoding: " + coding, method=b"POST", body=bytes(1000)), 415)
 
 
-def test_i26_asynchronous_calls_are_not_taken_and_nothing_is_kept_for_them(attacker: Attacker) -> None:
-    for headers in (
-        {"Prefer": "respond-async"},
-        {"Prefer": "wait=999999"},
-        {"Prefer": "respond-async, wait=-1"},
-        {"Idempotency-Key": "x" * 10_000},
+def test_i26_another_preference_changes_nothing(attacker: Attacker) -> None:
+    for prefer in (
+        "wait=999999",
+        "respond-async=x, wait=-1",
+        ";" * 10_000,
+        "x=" + '"\\' * 10_000,
+        " , \t" * 8_000,
+        "=;" * 9_000,
     ):
-        assert attacker.request("POST", "/rest/services/given/all/", json={}, headers=headers).status_code == 200
+        answer = attacker.request("POST", "/rest/services/given/all/", json={}, headers={"Prefer": prefer.strip()})
+        assert answer.status_code == 200
+    attacker.refused(request(CALL, b"Prefer: respond-async; " + b"x" * 1_000_000), 431)
+
+
+def test_i26_asynchronous_calls_and_their_results_are_bounded(attacker: Attacker) -> None:
+    count, most = 22, 1000
+    later = request(b"/rest/services/given/name/?name=x", b"Prefer: respond-async, wait=999999")
+
+    with Wire(attacker.url) as wire:
+
+        def answers(requests: list[bytes]) -> Iterator[Answer]:
+            """In rounds of fifty, as more may not wait on one connection."""
+            for start in range(0, len(requests), 50):
+                sent = requests[start : start + 50]
+                wire.send(b"".join(sent))
+                for _ in sent:
+                    answer = wire.answer()
+                    assert answer is not None
+                    yield answer
+
+        accepted = list(answers([later] * (count * 50)))
+        assert {answer.status for answer in accepted} <= {202, 429}
+        places = [answer.headers["location"].encode() for answer in accepted if answer.status == 202]
+        found = Counter(answer.status for answer in answers([request(place) for place in places]))
+        assert set(found) <= {200, 202, 404}
+        assert found[200] <= most
+        forgotten = Counter(answer.status for answer in answers([request(place, method=b"DELETE") for place in places]))
+        assert set(forgotten) <= {204, 404}
+    large = {"content": bytes(10_000_000), "headers": {"Prefer": "respond-async", "Content-Type": "text/x"}}
+    sent = [attacker.request("POST", "/rest/services/given/all/", **large) for _ in range(8)]
+    assert {one.status_code for one in sent} <= {202, 429}
+    for one in sent:
+        if one.status_code == 202:
+            attacker.request("DELETE", one.headers["location"])
+
+
+def test_i26_a_key_against_repetition_changes_nothing_yet(attacker: Attacker) -> None:
+    answer = attacker.request("POST", "/rest/services/given/all/", json={}, headers={"Idempotency-Key": "x" * 10_000})
+    assert answer.status_code == 200
     attacker.refused(request(CALL, b"Idempotency-Key: " + b"x" * 1_000_000), 431)
     attacker.refused(request(CALL, b"Idempotency-Key: a\rb"), 400)
 

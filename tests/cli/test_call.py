@@ -138,3 +138,22 @@ def test_text_cannot_command_the_terminal(plugbay: FakePlugbay, tool: Tool) -> N
 def test_json_text_cannot_command_the_terminal(plugbay: FakePlugbay, tool: Tool) -> None:
     plugbay.answers_json("GET", HELLO, {"a": "\x9b2J [red]b[/red]"})
     assert tool("call", "hello-world/").stdout == '{\n  "a": "\\x9b2J [red]b[/red]"\n}\n'
+
+
+def test_a_call_that_nobody_waits_for(plugbay: FakePlugbay, tool: Tool) -> None:
+    where = "/rest/calls/" + "0" * 48
+    plugbay.answers_json("POST", HELLO, {"status": "ACCEPTED"}, 202, Location=where)
+    done = tool("call", "hello-world/", "--async", "-d", "{}")
+    assert (done.exit_code, done.stdout) == (0, f"{where}\n")
+    assert plugbay.last.headers["prefer"] == "respond-async"
+    assert plugbay.last.headers["content-type"] == "application/json"
+
+
+def test_its_result(plugbay: FakePlugbay, tool: Tool) -> None:
+    where = "/rest/calls/" + "0" * 48
+    plugbay.answers_json("GET", HELLO, {"status": "ACCEPTED"}, 202, Location=where)
+    plugbay.answers_json("GET", where, VALUE)
+    done = tool("call", "hello-world/", "--wait")
+    assert (done.exit_code, json.loads(done.stdout)) == (0, VALUE)
+    assert [(one.method, one.target) for one in plugbay.requests] == [("GET", HELLO), ("GET", where)]
+    assert "prefer" not in plugbay.last.headers

@@ -18,7 +18,10 @@ from watchfiles import awatch
 
 from calls.call import Reply
 from calls.inprocess import InProcessBroker
-from deploy.front import Front, Parts
+from calls.sqlite.kept import SqliteKept
+from deploy.front import Front
+from deploy.parts import Parts
+from deploy.planes import kept_bounds
 from deploy.process import Broken
 from gateway.journal import Journal
 from gateway.usage import UsageMeter
@@ -54,12 +57,15 @@ async def front(tmp_path: Path) -> AsyncIterator[Front]:
     (tmp_path / "plugins").mkdir()
     store = SqliteStore(tmp_path / "data")
     await store.open()
+    kept = SqliteKept(tmp_path / "data", kept_bounds(settings()))
+    await kept.open()
     journal = Journal(logging.INFO, os.open(os.devnull, os.O_WRONLY), terminal=False)
     front = Front(
         settings(PLUGINS=str(tmp_path / "plugins"), PROXY_SECRET=SECRET),
         Parts(
             store=store,
             broker=InProcessBroker(10, 10, 1000),
+            kept=kept,
             ledger=MemoryLedger(30),
             pools=TwoPools(),
             journal=journal,
@@ -74,6 +80,7 @@ async def front(tmp_path: Path) -> AsyncIterator[Front]:
     await front.start()
     yield front
     await front.close()
+    await kept.close()
     await store.close()
     journal.close()
 

@@ -34,7 +34,7 @@ IMPORTS: dict[str, set[str]] = {
 }
 KINDS = {
     *("calls.inprocess", "calls.redis", "runner.docker", "runner.process"),
-    *("store.mongo", "store.sqlite", "tokens.memory", "tokens.redis"),
+    *("calls.sqlite", "store.mongo", "store.sqlite", "tokens.memory", "tokens.redis"),
 }
 """Modules that only a room which wires may name."""
 FILES = {"plans", "settings"}

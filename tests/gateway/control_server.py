@@ -25,10 +25,12 @@ from calls.pools import (
     UnknownPool,
     UnknownRunner,
 )
+from calls.sqlite.kept import SqliteKept
 from catalogue.report import Endpoint, Parameter, Report
 from catalogue.sealed import InstallationKeys
 from catalogue.uploads import Uploads
 from catalogue.view import ModuleView, Problem, Skipped, View
+from deploy.planes import kept_bounds
 from gateway.audit_trail import AuditTrail
 from gateway.control.app import create_control
 from gateway.control.services import Services
@@ -252,6 +254,8 @@ async def serving(folder: Path) -> AsyncIterator[Plane]:
     """A control plane with its store in `folder`."""
     store = SqliteStore(folder)
     await store.open()
+    kept = SqliteKept(folder, kept_bounds(settings()))
+    await kept.open()
     runtime = RuntimeSettings(settings(), store)
     await runtime.load()
     catalogue, pools = Views(view(hello())), TwoPools()
@@ -268,6 +272,7 @@ async def serving(folder: Path) -> AsyncIterator[Plane]:
         installation_keys=InstallationKeys(INSTALLATION_KEY),
         token_keys=TokenKeys(ADMIN, Sealer(SECRETS_KEY), store),
         usage=UsageMeter(store, 90),
+        kept=kept,
         audit=AuditTrail(store.audit, keep_days=90, keep_entries=100),
         variables=Variables(store.variables, Sealer(SECRETS_KEY)),
         variables_changed=lambda _: None,
@@ -288,6 +293,7 @@ async def serving(folder: Path) -> AsyncIterator[Plane]:
             services.logs.end()
             server.should_exit = True
             await running
+            await kept.close()
             await store.close()
 
 

@@ -14,7 +14,9 @@ from typing import Any
 import httpx
 import uvicorn
 
+from calls.sqlite.kept import SqliteKept
 from catalogue.sealed import InstallationKeys
+from deploy.planes import kept_bounds
 from gateway.audit_trail import AuditTrail
 from gateway.control.app import create_control
 from gateway.control.services import Services
@@ -58,6 +60,8 @@ async def serving(folder: Path, importer: subprocess.Popen[bytes]) -> AsyncItera
     """A control plane with its store and plugin folder in `folder`."""
     installation = Installation(folder, importer)
     await installation.start()
+    kept = SqliteKept(folder, kept_bounds(settings()))
+    await kept.open()
     runtime = RuntimeSettings(settings(), installation.store)
     await runtime.load()
     pools = TwoPools()
@@ -73,6 +77,7 @@ async def serving(folder: Path, importer: subprocess.Popen[bytes]) -> AsyncItera
         installation_keys=InstallationKeys(INSTALLATION_KEY),
         token_keys=TokenKeys(ADMIN, Sealer(SECRETS_KEY), installation.store),
         usage=UsageMeter(installation.store, 90),
+        kept=kept,
         audit=AuditTrail(installation.store.audit, keep_days=90, keep_entries=100),
         variables=Variables(installation.store.variables, Sealer(SECRETS_KEY)),
         variables_changed=lambda _: None,
@@ -90,4 +95,5 @@ async def serving(folder: Path, importer: subprocess.Popen[bytes]) -> AsyncItera
             services.logs.end()
             server.should_exit = True
             await running
+            await kept.close()
             await installation.stop()

@@ -20,15 +20,18 @@ from calls import payload
 from calls.broker import Answer
 from calls.call import Call, Outcome, Reply
 from calls.inprocess import InProcessBroker
+from calls.sqlite.kept import SqliteKept
 from catalogue.view import View
+from deploy.planes import data_planes, kept_bounds
+from gateway.app import Application
 from gateway.credentials import Credentials
-from gateway.dataplane import DataPlane, Observers
 from gateway.http.forwarded import Proxy
 from gateway.http.protocol import strict_protocol
 from gateway.journal import Journal
 from gateway.limits import PlanLimits
 from gateway.logs import CallLogs
 from gateway.metrics import Metrics
+from gateway.observers import Observers
 from gateway.runtime_settings import RuntimeSettings
 from gateway.token_keys import TokenKeys
 from gateway.usage import UsageMeter
@@ -112,13 +115,16 @@ async def serving(folder: Path, required: str, proxy: Proxy | None) -> AsyncIter
     runs = Runs()
     broker = InProcessBroker(1000, 2000, 2**27)
     broker.attach("telling", runs)
+    kept = SqliteKept(folder, kept_bounds(chosen))
+    await kept.open()
     quiet = os.open(os.devnull, os.O_WRONLY)
     journal = Journal(100, quiet, terminal=False)
-    app: Any = DataPlane(
+    planes = data_planes(
         chosen,
         Everybody(),
         store,
         broker,
+        kept,
         RuntimeSettings(chosen, store),
         Credentials(TokenKeys(ADMIN, Sealer(SECRETS_KEY), store), MemoryLedger(30), store),
         Observers(CallLogs(64 * 1024), Metrics(lambda: 0, lambda: 0), journal),
@@ -126,6 +132,8 @@ async def serving(folder: Path, required: str, proxy: Proxy | None) -> AsyncIter
         PlanLimits({"free": Plan(memory_mb=64, cpus=1, runners=1, workers=1)}, 1, 10),
         UsageMeter(store, 90),
     )
+    planes.consumer.start()
+    app: Any = Application(planes.calls, planes.results, None)
     listener = socket.create_server(("127.0.0.1", 0))
     protocol = strict_protocol(bounds(), proxy)
     server = Server(uvicorn.Config(app, http=protocol, lifespan="off", ws="none", log_config=None, access_log=False))
@@ -139,7 +147,9 @@ async def serving(folder: Path, required: str, proxy: Proxy | None) -> AsyncIter
             await client.aclose()
             server.should_exit = True
             await running
+            await planes.consumer.drain()
             await broker.close()
+            await kept.close()
             await store.close()
             journal.close()
             os.close(quiet)

@@ -31,6 +31,7 @@ def test_the_plans_that_come_with_plugbay() -> None:
             seconds=20,
             modules=20,
             bundle_bytes=2 * 1024 * 1024,
+            results=100,
         ),
         "standard": Plan(memory_mb=512, cpus=2, runners=4, workers=8),
     }

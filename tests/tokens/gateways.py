@@ -19,14 +19,17 @@ from calls.broker import Answer
 from calls.call import Call, Outcome, Reply
 from calls.inprocess import InProcessBroker
 from calls.redis.gateway import RedisBroker
+from calls.redis.kept import RedisKept
 from catalogue.view import View
+from deploy.planes import data_planes, kept_bounds
+from gateway.app import Application
 from gateway.credentials import Credentials
-from gateway.dataplane import DataPlane, Observers
 from gateway.http.protocol import strict_protocol
 from gateway.journal import Journal
 from gateway.limits import PlanLimits
 from gateway.logs import CallLogs
 from gateway.metrics import Metrics
+from gateway.observers import Observers
 from gateway.runtime_settings import RuntimeSettings
 from gateway.token_keys import TokenKeys
 from gateway.usage import UsageMeter
@@ -45,6 +48,13 @@ ADA = "0e3c5f3a-4a3b-4f53-9be0-30c3d0d9f2a1"
 BOB = "7b1de1cc-93cb-4bd1-9d5b-0f5c2f6c8a10"
 
 
+PLANS = {
+    "free": Plan(memory_mb=64, cpus=1, runners=1, workers=1),
+    "few": Plan(memory_mb=64, cpus=1, runners=1, workers=1, results=2),
+    "none": Plan(memory_mb=64, cpus=1, runners=1, workers=1, results=0),
+}
+
+
 @dataclass
 class Answered:
     """What a gateway answered."""
@@ -59,11 +69,25 @@ class Runs:
 
     def __init__(self) -> None:
         self.owners: list[str] = []
+        self.outcomes: list[Outcome] = []
+        """How the next calls end; after that each gives a value."""
+        self.waits = False
+        """Calls are not answered yet."""
+        self.calls: list[tuple[Call, Answer]] = []
 
     def accept(self, call: Call, answer: Answer) -> None:
         """See calls.broker.CallHandler."""
         self.owners.append(call.owner)
-        answer(Reply(call=call.id, outcome=Outcome.VALUE, payload=b'"ran"'))
+        self.calls.append((call, answer))
+        if not self.waits:
+            self.answer()
+
+    def answer(self) -> None:
+        """Answers the calls that are not answered."""
+        for call, answer in self.calls:
+            outcome = self.outcomes.pop(0) if self.outcomes else Outcome.VALUE
+            answer(Reply(call=call.id, outcome=outcome, payload=b'"ran"'))
+        self.calls.clear()
 
 
 class Everybody:
@@ -83,6 +107,7 @@ class Gateway:
     port: int
     runtime: RuntimeSettings
     keys: TokenKeys
+    kept: RedisKept
 
     async def send(
         self, method: str, target: str, token: str | None = None, *, lines: tuple[bytes, ...] = (), body: bytes = b""
@@ -168,21 +193,26 @@ async def _serving(made: Gateways) -> AsyncIterator[Gateway]:
     broker.attach("counting", made.runs)
     runtime = RuntimeSettings(chosen, made.store)
     keys = TokenKeys(ADMIN, Sealer(SECRETS_KEY), made.store)
+    kept = RedisKept(made.redis.url, kept_bounds(chosen))
+    await kept.open()
     quiet = os.open(os.devnull, os.O_WRONLY)
     journal = Journal(100, quiet, terminal=False)
     observers = Observers(CallLogs(64 * 1024), Metrics(lambda: 0, lambda: 0), journal)
-    app: Any = DataPlane(
+    planes = data_planes(
         chosen,
         Everybody(),
         made.store,
         broker,
+        kept,
         runtime,
         Credentials(keys, ledger, made.store),
         observers,
         lambda: None,
-        PlanLimits({"free": Plan(memory_mb=64, cpus=1, runners=1, workers=1)}, 1, 10),
+        PlanLimits(PLANS, 1, 10),
         UsageMeter(made.store, 90),
     )
+    planes.consumer.start()
+    app: Any = Application(planes.calls, planes.results, None)
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
         app, http=strict_protocol(bounds()), lifespan="off", ws="none", log_config=None, access_log=False
@@ -190,11 +220,13 @@ async def _serving(made: Gateways) -> AsyncIterator[Gateway]:
     server = Server(config)
     running = asyncio.create_task(server.serve([listener]))
     try:
-        yield Gateway(listener.getsockname()[1], runtime, keys)
+        yield Gateway(listener.getsockname()[1], runtime, keys, kept)
     finally:
         server.should_exit = True
         await running
+        await planes.consumer.drain()
         await broker.close()
+        await kept.close()
         await link.close()
         journal.close()
         os.close(quiet)

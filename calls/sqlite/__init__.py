@@ -1,0 +1,1 @@
+"""Kept calls of one process, in a file of its own: see `calls.kept`."""

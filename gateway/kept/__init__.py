@@ -1,0 +1,1 @@
+"""Calls that nobody waits for: accepted, kept, run, and their results given to who has the id."""
