@@ -343,6 +343,11 @@ class Settings(BaseModel):
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least level that is logged"
     )
+    LOG_FILE: str = Field(
+        default="",
+        description="File that the embedded kind's log goes to; full at 32 MiB, it is kept as `<name>.1`. Empty: "
+        "standard error",
+    )
     CORS_ORIGINS: str = Field(default="*", description="`Access-Control-Allow-Origin` of the data plane; empty: none")
     DRAIN_SECS: float = Field(
         default=30, ge=0, le=3600, description="Seconds calls in flight get to finish when the platform stops"

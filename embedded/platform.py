@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from calls.inprocess import InProcessBroker, InProcessPools
 from calls.kept import KeptUnavailable
@@ -26,6 +27,7 @@ from embedded.banner import banner
 from embedded.launcher import EmbeddedLauncher
 from embedded.runners_folder import runners_folder
 from gateway.journal import Journal, setup
+from gateway.log_file import LogFile
 from gateway.usage import UsageMeter
 from plans import Plan
 from runner.bubblewrap.launcher import BubblewrapLauncher
@@ -36,7 +38,7 @@ from runner.process import ProcessLauncher
 from runner.tenants import TenantLimits
 from runner.variables import AdminVariables, BadVariables
 from runner.worker import kernel
-from settings import Settings
+from settings import HOME, Settings
 from store.contract import Role, StoreUnavailable
 from store.sealing import Sealer
 from store.sqlite import SqliteStore
@@ -67,7 +69,7 @@ class Platform:
     async def run(self, stop: asyncio.Event) -> None:
         """Serves until `stop`, then finishes what was accepted. Raises StartFailed."""
         kernel.adopt_orphans()
-        journal = setup(self._settings.LOG_LEVEL)
+        journal = _journal(self._settings)
         try:
             async with contextlib.AsyncExitStack() as stack:
                 await self._serve(stack, journal, stop)
@@ -172,3 +174,14 @@ class Platform:
 def _admin_environ(environ: Mapping[str, str]) -> dict[str, str]:
     """What admin functions see of the environment: all but the platform's own settings."""
     return {name: value for name, value in environ.items() if not OWN_NAMES.fullmatch(name)}
+
+
+def _journal(settings: Settings) -> Journal:
+    """Where the log goes. Raises StartFailed."""
+    try:
+        file = LogFile(HOME / Path(settings.LOG_FILE).expanduser()) if settings.LOG_FILE else None
+    except OSError as error:
+        raise StartFailed(
+            f"LOG_FILE: {error.filename} cannot be written: {error.strerror}: name another file"
+        ) from error
+    return setup(settings.LOG_LEVEL, file=file)

@@ -1,4 +1,4 @@
-"""What the process tells its operator: one line of JSON per event on stderr, written by a thread.
+"""What the process tells its operator: one line of JSON per event on stderr or in a file, written by a thread.
 
 The event loop never waits for stderr. Lines wait in a bounded queue; when whatever reads stderr is
 stuck, further lines are dropped, counted and reported once it reads again. On a terminal the lines
@@ -17,6 +17,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
+
+from gateway.log_file import LogFile
 
 QUEUE_BYTES: Final = 1024 * 1024
 """Bytes of lines that may wait for the writer; as many again may be on their way out."""
@@ -100,11 +102,13 @@ def _rows(event: _Event | _Access) -> list[str]:
 class Journal(logging.Handler):
     """A logging handler and the access log of the gateway, sharing one queue and one writer."""
 
-    def __init__(self, level: int, fd: int, *, terminal: bool) -> None:
+    def __init__(self, level: int, fd: int, *, terminal: bool, file: LogFile | None = None) -> None:
+        """`file` is written to instead of `fd`."""
         super().__init__()
         self.dropped = 0
         """Lines that were not written since the start."""
         self._fd = fd
+        self._file = file
         self._line = text_line if terminal else json_line
         self._calls = level <= logging.INFO
         self._lines: list[bytes] = []
@@ -213,27 +217,29 @@ class Journal(logging.Handler):
                 return
 
     def _write(self, text: bytes) -> bool:
-        """False when stderr is closed or gone."""
+        """False when stderr is closed or gone, or the file cannot be written."""
         left = memoryview(text)
-        while left:
-            try:
-                left = left[os.write(self._fd, left) :]
-            except BlockingIOError:
-                select.select([], [self._fd], [], 1.0)
-            except OSError:
-                return False
+        try:
+            fd = self._file.room(len(text)) if self._file else self._fd
+            while left:
+                try:
+                    left = left[os.write(fd, left) :]
+                except BlockingIOError:
+                    select.select([], [fd], [], 1.0)
+        except OSError:
+            return False
         return True
 
 
-def setup(level: str, fd: int | None = None) -> Journal:
-    """Sends all logging of the process through one journal. Call `close` on it last of all.
+def setup(level: str, fd: int | None = None, file: LogFile | None = None) -> Journal:
+    """Sends all logging of the process through one journal, to stderr or a file. Call `close` on it last of all.
 
     `level` is that of the platform's own loggers (`plugbay.…`); of libraries only warnings are kept.
     uvicorn must be given `log_config=None, access_log=False`.
     """
     number = logging.getLevelNamesMapping()[level]
     target = sys.stderr.fileno() if fd is None else fd
-    journal = Journal(number, target, terminal=os.isatty(target))
+    journal = Journal(number, target, terminal=file is None and os.isatty(target), file=file)
     root = logging.getLogger()
     for handler in root.handlers[:]:
         root.removeHandler(handler)

@@ -25,8 +25,10 @@ STOP_SECS: Final = 90.0
 """How long it may take to end; it lets calls finish before."""
 _LOOK_SECS: Final = 0.2
 _ANSWER_SECS: Final = 2.0
-LOG: Final = "start.log"
-"""What an installation says that was started here."""
+START_LOG: Final = "start.log"
+"""What an installation says when it is started here."""
+LOG: Final = "plugbay.log"
+"""What it says from then on."""
 _IMAGES: Final = ("gateway", "host", "runner-admin", "runner-tenant")
 
 
@@ -56,7 +58,7 @@ def start(elevation: Elevation) -> None:
     until = time.monotonic() + START_SECS
     while not server(elevation).is_ready(_ANSWER_SECS):
         if process is not None and process.poll() is not None:
-            raise Problem(f"The new installation did not start: {_last_line(elevation.path / LOG)}")
+            raise Problem(f"The new installation did not start: {_last_line(elevation.path / START_LOG)}")
         if time.monotonic() > until:
             raise Problem(f"The new installation is not ready after {START_SECS:.0f} s: see {elevation.path / LOG}")
         time.sleep(_LOOK_SECS)
@@ -107,12 +109,12 @@ def environ() -> dict[str, str]:
 
 
 def _launch(elevation: Elevation) -> subprocess.Popen[bytes]:
-    """Starts it so that it outlives this process. It says warnings alone: nobody follows its log."""
-    with (elevation.path / LOG).open("wb") as log:
+    """Starts it so that it outlives this process."""
+    with (elevation.path / START_LOG).open("wb") as log:
         return subprocess.Popen(
             [elevation.path / "runserver.sh"],
             cwd=elevation.path,
-            env=environ() | {"LOG_LEVEL": "WARNING"},
+            env=environ() | {"LOG_FILE": LOG},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -232,6 +232,7 @@ def test_twice_in_a_row_and_back(strict: tuple[Home, Owner], tmp_path: Path) -> 
     assert admin.api(home, "PATCH", f"/tenants/{ada.uuid}", json={"status": "enabled"}).status_code == 409
 
     assert ada.call(second, "shop/price/").json()["response"] == {"price": [2, "3", "x"]}
+    eventually(lambda: f"/rest/services/{ada.uuid}/shop/price/" in (second.folder / "plugbay.log").read_text())
     assert ada.called_with_a_key(second) == 200
     assert ada.called_with_a_key(home) == 403
     stranger = httpx.get(

@@ -35,6 +35,13 @@ def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
     )
 
 
+def test_a_log_in_a_folder_that_is_not_there(plugins: Path, tmp_path: Path) -> None:
+    assert refusal(plugins, tmp_path, LOG_FILE=f"{tmp_path}/no/log") == (
+        78,
+        f"plugbay: LOG_FILE: {tmp_path}/no/log cannot be written: No such file or directory: name another file\n",
+    )
+
+
 def test_an_address_of_another_machine(plugins: Path, tmp_path: Path) -> None:
     assert refusal(plugins, tmp_path, GATEWAY_HOST="203.0.113.9") == (
         78,

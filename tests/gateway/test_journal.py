@@ -9,11 +9,14 @@ import pty
 import threading
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.journal import QUEUE_BYTES, Journal, setup
+from gateway.log_file import LogFile
+from tests.waiting import eventually
 
 
 class Pipe:
@@ -194,6 +197,32 @@ def test_threads_share_it() -> None:
     for thread in threads:
         thread.join()
     assert len(pipe.lines(journal)) == 800
+
+
+def test_a_full_file_is_kept_once_and_another_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.log_file.MAX_FILE", 1000)
+    path = tmp_path / "log"
+    path.write_text("of a run before\n")
+    journal = Journal(logging.INFO, -1, terminal=False, file=LogFile(path))
+    for number in range(50):
+        access(journal, call=str(number))
+        eventually(lambda number=number: f'"call":"{number}"' in path.read_text())  # type: ignore[misc]
+    journal.close()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["log", "log.1"]
+    kept = [
+        json.loads(line)["call"] for name in ("log.1", "log") for line in (tmp_path / name).read_text().splitlines()
+    ]
+    assert kept == [str(number) for number in range(50)][-len(kept) :], "nothing is lost between the two"
+    assert all(200 < (tmp_path / name).stat().st_size <= 1000 for name in ("log", "log.1"))
+
+
+def test_a_file_is_gone_on_with(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("of a run before\n")
+    journal = Journal(logging.INFO, -1, terminal=False, file=LogFile(tmp_path / "log"))
+    access(journal)
+    journal.close()
+    before, line = (tmp_path / "log").read_text().splitlines()
+    assert (before, json.loads(line)["status"]) == ("of a run before", 200)
 
 
 @pytest.mark.usefixtures("logging_restored")
