@@ -20,7 +20,7 @@ has_secrets || fail "nothing was started here: .env.local has no secrets of a st
 options=()
 if [[ $volumes == true ]]; then
     if [[ $sure == false ]]; then
-        read -r -p "Delete all tenants, modules and settings of $COMPOSE_PROJECT_NAME for good? Type yes: " answer || answer=
+        read -r -p "Delete all tenants, modules, settings and kept calls of $COMPOSE_PROJECT_NAME for good? Type yes: " answer || answer=
         [[ $answer == yes ]] || fail "nothing was changed"
     fi
     options=(--volumes)

@@ -83,7 +83,7 @@ is_crashing() {
 # The last words of what does not run.
 last_words() {
     local service container
-    for service in mongo redis database folder host gateway oauth2-proxy nginx; do
+    for service in mongo redis kept database folder host gateway oauth2-proxy nginx; do
         for container in $(containers "$service"); do
             [[ $(docker inspect --format '{{.State.Status}} {{.State.ExitCode}}' "$container") =~ ^(running|exited|created)\ 0$ ]] ||
                 docker logs --tail 3 "$container" 2>&1 | sed "s/^/  $service: /" >&2

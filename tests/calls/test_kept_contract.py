@@ -18,6 +18,7 @@ from calls.redis.kept import RedisKept
 from calls.sqlite.kept import SqliteKept
 from tests.calls.ends import owner
 from tests.calls.redis_server import running
+from tests.docs.markdown import ROOT
 
 BOUNDS = KeptBounds(max_owner=5, max_total=8, max_bytes=400_000, secs=60, lease_secs=60)
 MANY = 1000
@@ -51,10 +52,20 @@ async def sqlite(folder: Path) -> AsyncIterator[Place]:
 @asynccontextmanager
 async def redis(folder: Path) -> AsyncIterator[Place]:
     del folder  # it has one of its own
-    with running() as server:
-        place = Place(lambda bounds: RedisKept(server.url, bounds))
+    with running(*as_in_the_stack()) as server:
+        url = server.url.replace("unix://", "unix://gateway:secret@")
+        place = Place(lambda bounds: RedisKept(url, bounds))
         async with place.stack:
             yield place
+
+
+def as_in_the_stack() -> list[str]:
+    """What the stack's Redis for kept calls is told, with another password, but for where it listens and writes."""
+    script = (ROOT / "images" / "redis" / "kept.sh").read_text(encoding="utf-8")
+    told = script.partition("<<END\n")[2].removesuffix("END\n").splitlines()
+    lines = [line for line in told if line.partition(" ")[0] not in ("port", "bind", "dir")]
+    assert len(lines) == len(told) - 3
+    return [line.replace('#$(digest "$REDIS_GATEWAY_PASSWORD")', ">secret") for line in lines]
 
 
 @pytest.fixture(params=[sqlite, pytest.param(redis, marks=pytest.mark.needs("redis"))], ids=lambda kind: kind.__name__)

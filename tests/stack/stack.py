@@ -17,7 +17,7 @@ import docker
 ROOT = Path(__file__).resolve().parents[2]
 UNLIMITED = ROOT / "tests" / "plans" / "unlimited.toml"
 """Plans that let tenants call as often as the settings do."""
-SERVICES = ("nginx", "gateway", "host", "redis", "mongo")
+SERVICES = ("nginx", "gateway", "host", "redis", "kept", "mongo")
 _UP_SECS = 300
 
 

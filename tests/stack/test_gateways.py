@@ -12,7 +12,9 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
+from tests.embedded.later import ASYNC, accepted
 from tests.stack.checkout import GATEWAYS, Checkout
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.needs("docker")
 
@@ -152,3 +154,26 @@ def test_a_host_is_drained_and_takes_calls_again(checkout: Checkout) -> None:
             assert time.monotonic() < until
         assert admin.post("/api/hosts/nobody/drain").status_code == 404
         assert admin.get("/metrics").status_code == 404
+
+
+def test_an_asynchronous_call_outlives_the_gateways_that_ran_it(checkout: Checkout) -> None:
+    with checkout.client() as client:
+        asked = {"mark": "later", "secs": "2"}
+        where = accepted(client.get("/rest/services/once/slow/", headers=ASYNC, params=asked))
+        eventually(lambda: checkout.call("once/count", mark="later"))
+        for gateway in checkout.containers("gateway"):
+            checkout.within(gateway, "sh", "-c", "kill -9 -1")
+    until_there_are(checkout, GATEWAYS)
+    with checkout.client() as client:
+        answers: list[httpx.Response] = []
+
+        def ended() -> bool:
+            answers.append(client.get(where))
+            return answers[-1].status_code not in (202, 502, 503)
+
+        eventually(ended, SECS)
+        assert answers[-1].json() == {"status": "OK", "response": {"slow": "later"}}
+        assert checkout.call("once/count", mark="later") == 2
+        assert client.delete(where).status_code == 204
+        assert client.get(where).status_code == 404
+    checkout.call("marks")

@@ -91,7 +91,7 @@ def test_a_restart_of_everything_lets_a_call_finish(checkout: Checkout) -> None:
 
 
 def test_what_is_new_in_the_checkout_is_rolled_out_and_the_rest_stays(checkout: Checkout) -> None:
-    staying = [checkout.containers(service) for service in ("nginx", "redis", "mongo")]
+    staying = [checkout.containers(service) for service in ("nginx", "redis", "kept", "mongo")]
     before = gateways(checkout)
     page = checkout.root / "gateway" / "page.py"
     page.write_text(page.read_text(encoding="utf-8") + "\n# new\n", encoding="utf-8")
@@ -99,7 +99,7 @@ def test_what_is_new_in_the_checkout_is_rolled_out_and_the_rest_stays(checkout: 
     assert done.returncode == 0, done.stderr[-4000:]
     assert len(gateways(checkout)) == 2
     assert not set(gateways(checkout)) & set(before)
-    assert [checkout.containers(service) for service in ("nginx", "redis", "mongo")] == staying
+    assert [checkout.containers(service) for service in ("nginx", "redis", "kept", "mongo")] == staying
     assert checkout.call("add/1/2") == GATEWAYS
 
 
@@ -109,7 +109,7 @@ def test_stopped_and_started_again_it_has_its_data_and_its_secrets(checkout: Che
         assert client.patch("/api/settings", json={"URL_PARM4": "kept"}).status_code == 200
     done = checkout.run("docker-dn.sh")
     assert done.returncode == 0, done.stderr
-    assert sorted(checkout.left()) == [f"{checkout.project}_mongo", f"{checkout.project}_notes"]
+    assert sorted(checkout.left()) == [f"{checkout.project}_{volume}" for volume in ("kept", "mongo", "notes")]
     checkout.up()
     assert len(gateways(checkout)) == GATEWAYS
     assert checkout.call("given/1/2/3/four")["kept"] == "four"

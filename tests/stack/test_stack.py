@@ -20,6 +20,7 @@ NETWORKS = {
     "gateway": {"edge", "data"},
     "host": {"data"},
     "redis": {"data"},
+    "kept": {"data"},
     "mongo": {"data"},
 }
 LIVE_SECS = 15
@@ -157,7 +158,9 @@ def test_the_gateway_has_no_code_that_runs_modules(stack: Stack) -> None:
     assert "No module named 'runner'" in said
 
 
-@pytest.mark.parametrize(("service", "port"), [("gateway", 8080), ("redis", 6379), ("mongo", 27017), ("nginx", 8080)])
+@pytest.mark.parametrize(
+    ("service", "port"), [("gateway", 8080), ("redis", 6379), ("kept", 6379), ("mongo", 27017), ("nginx", 8080)]
+)
 def test_admin_code_does_not_reach_the_platform(stack: Stack, service: str, port: int) -> None:
     said = call(stack, "hello/connect", address=stack.address(service), port=port)
     assert said["connect"] in ("TimeoutError", "ConnectionRefusedError", "OSError")
@@ -167,10 +170,12 @@ def test_admin_code_has_no_docker_socket(stack: Stack) -> None:
     assert call(stack, "hello/there", path="/var/run/docker.sock") == {"there": False}
 
 
-def redis(stack: Stack, *command: str, user: str = "gateway", password: str | None = None) -> str:
+def redis(
+    stack: Stack, *command: str, user: str = "gateway", password: str | None = None, service: str = "redis"
+) -> str:
     chosen = stack.passwords["REDIS_GATEWAY_PASSWORD"] if password is None else password
     login = ("--user", user, "--pass", chosen, "--no-auth-warning") if user else ()
-    return stack.inside("redis", "redis-cli", *login, *command)[1].strip()
+    return stack.inside(service, "redis-cli", *login, *command)[1].strip()
 
 
 def test_redis_knows_roles_and_nobody_else(stack: Stack) -> None:
@@ -182,6 +187,25 @@ def test_redis_knows_roles_and_nobody_else(stack: Stack) -> None:
     assert redis(stack, "RPUSH", "other", "1").startswith("NOPERM")
     assert redis(stack, "BLMPOP", "0.1", "1", "plugbay:calls:0", "LEFT").startswith("NOPERM")
     assert "maxmemory_policy:noeviction" in redis(stack, "INFO", "memory")
+
+
+def test_the_redis_of_kept_calls_knows_the_gateway_alone(stack: Stack) -> None:
+    assert redis(stack, "INFO", user="", service="kept").startswith("NOAUTH")
+    hosts = stack.passwords["REDIS_HOST_PASSWORD"]
+    for user in ("host", "default"):
+        assert "WRONGPASS" in redis(stack, "INFO", user=user, password=hosts, service="kept")
+    for forbidden in (
+        ["CONFIG", "GET", "*"],
+        ["KEYS", "*"],
+        ["FLUSHALL"],
+        ["HGET", "other", "x"],
+        ["EVAL", "return redis.call('GET', 'plugbay:kept:turn')", "0"],
+        ["EVAL", "return redis.call('HGET', 'other', 'x')", "0"],
+    ):
+        said = redis(stack, *forbidden, service="kept")
+        assert said.startswith("NOPERM") or "ACL failure" in said, said
+    assert "aof_enabled:1" in redis(stack, "INFO", "persistence", service="kept")
+    assert "maxmemory_policy:noeviction" in redis(stack, "INFO", "memory", service="kept")
 
 
 MONGO = """
@@ -266,7 +290,7 @@ def test_a_service_that_is_none_is_named(stack: Stack) -> None:
     done = stack.run("docker-restart.sh", "databse")
     assert done.returncode == 1
     assert done.stderr == (
-        "plugbay: there is no service databse: these are database folder gateway host mongo nginx redis\n"
+        "plugbay: there is no service databse: these are database folder gateway host kept mongo nginx redis\n"
     )
 
 
