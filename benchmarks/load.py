@@ -68,15 +68,21 @@ def version() -> str:
 
 
 def run(
-    url: str, connections: int, secs: int, body: tuple[str, Path] | None = None, paths: Path | None = None
+    url: str,
+    connections: int,
+    secs: int,
+    body: tuple[str, Path] | None = None,
+    paths: Path | None = None,
+    authorizations: Path | None = None,
 ) -> Sample:
-    """Loads `url` from one thread for `secs`; `body` is a method and the file to send, `paths` a file with a
-    path a line, which take turns in place of the URL's own. Raises Invalid when wrk fails or one answer was
-    not right."""
+    """Loads `url` from one thread for `secs`; `body` is a method and the file to send. `paths` is a file with a
+    path a line, which take turns in place of the URL's own; `authorizations` one with an Authorization header a
+    line, which take turns likewise. Raises Invalid when wrk fails or one answer was not right."""
     command = [WRK, "-t1", f"-c{connections}", f"-d{secs}", "--latency", "-s", str(_SCRIPT), url]
     if body is not None:
         command += ["--", body[0], str(body[1])]
-    environ = {**os.environ, **({"WRK_PATHS": str(paths)} if paths is not None else {})}
+    files = {"WRK_PATHS": paths, "WRK_AUTHORIZATIONS": authorizations}
+    environ = {**os.environ, **{name: str(file) for name, file in files.items() if file is not None}}
     try:
         ended = subprocess.run(
             command, env=environ, capture_output=True, text=True, check=False, timeout=secs + _LATE_SECS

@@ -12,6 +12,7 @@
 #   catalogue   calls among 10,000 endpoints against calls among 10
 #   large       1 MB of JSON there and back, against FastAPI
 #   hung        15 good clients beside a function that hangs
+#   tokens      calls with a single-use token each against calls without
 #   memory      of all processes while idle
 #
 #   the stack, whose tenants' functions run in containers

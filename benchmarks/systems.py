@@ -18,6 +18,8 @@ from benchmarks.processes import ROOT, START_SECS, first_answer, free_port, star
 
 MEASURED: Final = ROOT / "benchmarks" / "plugins" / "measured.py"
 QUERY: Final = "?a=one&b=two&c=3&d=4"
+ADMIN_UUID: Final = "5f0f3dd4-9c1c-4d39-9c52-0b7dbd9a4a31"
+ADMIN_KEY: Final = "key-of-a-benchmark"
 ECHOED: Final[dict[str, Any]] = {"a": "one", "b": "two", "c": 3, "d": 4}
 
 
@@ -91,8 +93,8 @@ def product(plugins: Path, data: Path, name: str = "plugbay", echo: Question | N
         "PLUGINS": str(plugins),
         "DATA_DIR": str(data),
         "GATEWAY_HOST": "127.0.0.1",
-        "ADMIN_UUID": "5f0f3dd4-9c1c-4d39-9c52-0b7dbd9a4a31",
-        "ADMIN_KEY": "key-of-a-benchmark",
+        "ADMIN_UUID": ADMIN_UUID,
+        "ADMIN_KEY": ADMIN_KEY,
         "LOG_LEVEL": "INFO",
     }
     return System(

@@ -1,7 +1,8 @@
 -- Lets wrk send a body, or ask one path after the other, and prints what it measured as one line of JSON.
 --
 --   wrk … -s wrk.lua URL [-- METHOD BODY-FILE]
---   WRK_PATHS=FILE wrk … -s wrk.lua URL          a path a line, which take turns
+--   WRK_PATHS=FILE wrk … -s wrk.lua URL            a path a line, which take turns
+--   WRK_AUTHORIZATIONS=FILE wrk … -s wrk.lua URL   an Authorization header a line, which take turns
 
 function init(args)
   if args[1] then
@@ -13,18 +14,25 @@ function init(args)
   end
 end
 
-local paths = os.getenv("WRK_PATHS")
-if paths then
+-- Requests that are made of the lines of a file, and take turns.
+local function in_turns(file, format)
   local requests, turn = {}, 0
   function request()
     if turn == 0 then
-      for path in io.lines(paths) do
-        requests[#requests + 1] = wrk.format(nil, path)
+      for line in io.lines(file) do
+        requests[#requests + 1] = format(line)
       end
     end
     turn = turn % #requests + 1
     return requests[turn]
   end
+end
+
+local paths, authorizations = os.getenv("WRK_PATHS"), os.getenv("WRK_AUTHORIZATIONS")
+if paths then
+  in_turns(paths, function(path) return wrk.format(nil, path) end)
+elseif authorizations then
+  in_turns(authorizations, function(value) return wrk.format(nil, nil, {Authorization = value}) end)
 end
 
 function done(summary, latency)

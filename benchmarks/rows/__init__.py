@@ -17,11 +17,12 @@ from benchmarks.rows.memory import memory
 from benchmarks.rows.reload import reload
 from benchmarks.rows.stack import stack
 from benchmarks.rows.tenants import tenants
+from benchmarks.rows.tokens import tokens
 
 Row = Callable[[Plan], Table]
 """Measures and gives its table. Raises Invalid when a measurement cannot be used, Unable when this machine
 lacks what it takes."""
 
-_EMBEDDED: Final = (calls, reload, start, catalogue, large, hung, memory)
+_EMBEDDED: Final = (calls, reload, start, catalogue, large, hung, tokens, memory)
 _STACK: Final = (stack, cold, idle, tenants)
 ROWS: Final[dict[str, Row]] = {row.__name__: row for row in (*_EMBEDDED, *_STACK)}

@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import psutil
@@ -43,6 +45,32 @@ def test_paths_take_turns(tmp_path: Path) -> None:
         paths.write_text(f"{one.echo.path}\n/nothing\n")
         with pytest.raises(Invalid, match="refused"):
             load.run(one.url(one.echo), 1, 1, paths=paths)
+
+
+@pytest.mark.needs("wrk")
+def test_authorizations_take_turns(tmp_path: Path) -> None:
+    seen: list[str | None] = []
+
+    class Server(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            seen.append(self.headers["Authorization"])
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    file = tmp_path / "authorizations.txt"
+    file.write_text("Token a\nToken b\nToken c\n")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever).start()
+        load.run(f"http://127.0.0.1:{server.server_port}/", 1, 1, authorizations=file)
+        server.shutdown()
+    assert set(seen[:3]) == {"Token a", "Token b", "Token c"}
+    assert seen[3:] == seen[:-3], "in turns"
 
 
 def test_the_product_answers_and_stops(tmp_path: Path) -> None:
