@@ -27,7 +27,9 @@ _BODILESS: Final = (204, 304)
 """Statuses whose answers have neither body nor Content-Length (RFC 9110, 6.4.1 and 8.6)."""
 _ALLOWED_HEADERS: Final = b"Authorization, *"
 """Functions may ask for headers of their own; the asterisk does not stand for Authorization (Fetch, 3.3.4)."""
-_EXPOSED_HEADERS: Final = b"X-Call-Id, Server-Timing, Retry-After, Location, Preference-Applied, X-Given-Up"
+_EXPOSED_HEADERS: Final = (
+    b"X-Call-Id, Server-Timing, Retry-After, Location, Preference-Applied, X-Given-Up, Idempotency-Replayed"
+)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -43,6 +45,8 @@ class Answer:
     reply: Reply | None = None
     target: Target | None = None
     owner: str = ""
+    given: Reply | None = None
+    """Of an answer that was kept: the id and the times of the call that gave it."""
 
 
 def cors(origins: str) -> Headers:
@@ -56,11 +60,14 @@ def cors(origins: str) -> Headers:
 
 
 def headers(answer: Answer, call: str, shared: Headers) -> list[tuple[bytes, bytes]]:
-    """All headers of an answer. `shared` stand in every one."""
+    """All headers of an answer, of the request that is this call. `shared` stand in every one."""
+    timed = answer.reply
+    if answer.given is not None:
+        timed, call = answer.given, answer.given.call
     all_headers = [*answer.headers, (b"x-call-id", call.encode()), _NOSNIFF, *shared]
     if answer.status not in _BODILESS:
         all_headers.append((b"content-length", b"%d" % len(answer.body)))
-    all_headers.append(NO_TIMING if answer.reply is None else (b"server-timing", _timing(answer.reply)))
+    all_headers.append(NO_TIMING if timed is None else (b"server-timing", _timing(timed)))
     return all_headers
 
 

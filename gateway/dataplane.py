@@ -18,8 +18,7 @@ from gateway.bad_request import BadRequest
 from gateway.headers import NO_STORE
 from gateway.http.exchange import WHOLE
 from gateway.identity import SignIn
-from gateway.kept.keeping import Keeping, Sent
-from gateway.kept.prefer import wants_async
+from gateway.kept.keeping import ACCEPTED, HEADERS, Keeping, Sent
 from gateway.limits import OverPlan, PlanLimits
 from gateway.observers import Observers
 from gateway.request.arguments import RequestFacts, encode_arguments
@@ -50,6 +49,9 @@ class _Request(NamedTuple):
     """The owner as the path names it."""
     view: View
     target: Target
+    known: SignIn
+    token: bool
+    """Whether it came with a token, because it had to."""
 
 
 class DataPlane:
@@ -125,12 +127,14 @@ class DataPlane:
         known = SignIn.of(scope)
         if refusal := await self._admission.refusal(scope, known, owner, tenant):
             return refusal
+        token = self._admission.takes_token(tenant)
         if _is_directory(segments):
             answer = self._directory(view, method, segments)
         else:
             target = target_of(view, method, segments, self._runtime.url_parameters)
-            answer = await self._served(_Request(scope, receive, call, addressed, view, target), tenant)
-        if (known.identity is not None or self._admission.takes_token(tenant)) and NO_STORE not in answer.headers:
+            request = _Request(scope, receive, call, addressed, view, target, known, token)
+            answer = await self._served(request, tenant)
+        if (token or known.identity is not None) and NO_STORE not in answer.headers:
             answer.headers += (NO_STORE,)
         return answer
 
@@ -146,7 +150,7 @@ class DataPlane:
         except OverPlan as over:
             self._usage.count(owner, Usage(calls=1, refused=1))
             return answers.refused(429, str(over), ((b"retry-after", b"%d" % over.retry_after),))
-        if answer.status != 202 or answer.reply is not None:  # what is run later is counted then
+        if answer.outcome != ACCEPTED:  # what is run later is counted then
             self._usage.count(owner, used(answer, size))
         return answer
 
@@ -160,7 +164,7 @@ class DataPlane:
 
     async def _called(self, request: _Request, plan: tuple[str, Plan] | None) -> tuple[Answer, int]:
         """The answer, and how many bytes the request's body had. `plan` is the owner's, None of the admin."""
-        scope, _, call, addressed, view, target = request
+        scope, _, call, addressed, view, target, known, token = request
         endpoint = target.endpoint
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         body = await read_body(request.receive, self._max_body)
@@ -174,25 +178,30 @@ class DataPlane:
             body=body,
             parameter_names=self._runtime.url_parameters,
             parameters=target.parameters,
-            request=_facts(scope, headers, call) if endpoint.wants_request else None,
+            request=_facts(scope, headers, call, known) if endpoint.wants_request else None,
             max_fields=self._max_fields,
         )
-        prefers = [value for name, value in headers if name == b"prefer"]
-        if prefers and wants_async(prefers):
-            return await self._keeping.later(Sent(scope, call, view.owner, plan, payload, body)), len(body)
         max_secs = (plan[1].seconds if plan is not None else None) or self._running.max_secs
-        reply = await self._running.reply(call, view, target, payload, max_secs)
-        prefix = None if plan is None else f"/rest/services/{view.owner}/"
-        return answers.of_reply(reply, target, view.owner, prefix), len(body)
+
+        async def now() -> Answer:
+            reply = await self._running.reply(call, view, target, payload, max_secs)
+            prefix = None if plan is None else f"/rest/services/{view.owner}/"
+            return answers.of_reply(reply, target, view.owner, prefix)
+
+        asked = [header for header in headers if header[0] in HEADERS]
+        if asked:
+            longest = self._running.longest(target, max_secs)
+            sent = Sent(scope, call, known, token, longest, view.owner, plan, payload, body)
+            return await self._keeping.answer(sent, asked, now), len(body)
+        return await now(), len(body)
 
 
 def _is_directory(segments: list[str]) -> bool:
     return bool(segments) and len(segments) <= 2 and segments[-1] in _DIRECTORY
 
 
-def _facts(scope: Any, headers: list[tuple[bytes, bytes]], call: str) -> RequestFacts:
+def _facts(scope: Any, headers: list[tuple[bytes, bytes]], call: str, known: SignIn) -> RequestFacts:
     client = scope["client"]
-    known = SignIn.of(scope)
     return RequestFacts(
         method=scope["method"],
         path=scope["raw_path"].decode("latin-1"),

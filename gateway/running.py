@@ -70,7 +70,7 @@ def used(answer: Answer, size: int) -> Usage:
     """What a call used whose body had so many bytes."""
     reply = answer.reply
     if reply is None:
-        return Usage(calls=1, refused=1)
+        return Usage(calls=1, refused=int(answer.status in (429, 503)), bytes_in=size, bytes_out=len(answer.body))
     return Usage(
         calls=1,
         errors=int(answer.status >= 500),

@@ -44,7 +44,7 @@ class ResultPlane:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002  # no method has a body
         """Answers one request."""
-        began, own = time.perf_counter(), new_call_id()
+        began, call = time.perf_counter(), new_call_id()
         try:
             answer = await self._answer(scope)
         except KeptUnavailable as error:
@@ -53,13 +53,11 @@ class ResultPlane:
             answer = answers.refused(503, f"the store is not available: {error}", (_RETRY,))
         if NO_STORE not in answer.headers:
             answer.headers += (NO_STORE,)
-        call = answer.reply.call if answer.reply is not None else own
         headers = answers.headers(answer, call, self._cors)
         await send({"type": WHOLE, "status": answer.status, "headers": headers, "body": answer.body})
-        answer.reply = None  # its times were counted when it ran
         client = scope["client"]
         seconds = time.perf_counter() - began
-        self._observers.answered(own, client[0] if client else "", scope["method"], _LOGGED, answer, seconds)
+        self._observers.answered(call, client[0] if client else "", scope["method"], _LOGGED, answer, seconds)
 
     async def _answer(self, scope: Any) -> Answer:
         method = scope["method"]

@@ -46,10 +46,10 @@ def keep(answer: Answer, call: str, given_up: int = 0) -> Result:
 
 
 def give(result: Result) -> Answer:
-    """The answer that it was. Its reply has the times alone."""
+    """The answer that it was."""
     marked = ((GIVEN_UP, b"%d" % result.given_up),) if result.given_up else ()
-    reply = Reply(call=result.call, outcome=Outcome.VALUE, queue=result.queue, bind=result.bind, run=result.run)
-    return Answer(result.status, result.body, (*result.headers, *marked), "RESULT", reply)
+    given = Reply(call=result.call, outcome=Outcome.VALUE, queue=result.queue, bind=result.bind, run=result.run)
+    return Answer(result.status, result.body, (*result.headers, *marked), "RESULT", given=given)
 
 
 def full(error: Full) -> Answer:

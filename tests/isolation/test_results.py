@@ -96,6 +96,20 @@ def test_e8_the_result_of_a_call_is_nobodys_to_fetch(ada: Tenant, bob: Tenant, p
         assert one.api("GET", f"/calls/{printed}").status_code in (403, 404)
 
 
+def test_e9_a_key_against_repetition_is_its_owners(ada: Tenant, bob: Tenant) -> None:
+    headers = {"Idempotency-Key": "one-and-the-same"}
+    for times in (0, 1):
+        for one in (bob, ada):
+            answer = one.call("keep", method="POST", json={"text": f"of {one.name}"}, headers=headers)
+            assert answer.json()["response"]["keep"][0][-1] == f"of {one.name}"
+            assert ("idempotency-replayed" in answer.headers) == bool(times)
+    for text, query in (("hers", ""), ("of Ada", "more=1")):
+        answer = ada.call("keep", method="POST", json={"text": text}, headers=headers, params=query)
+        assert (answer.status_code, "of Ada" in answer.text) == (422, False)
+    again = ada.call("keep", method="POST", json={"text": "of Ada"}, headers=headers | {"Authorization": "Bearer x"})
+    assert "idempotency-replayed" not in again.headers
+
+
 def test_e9_a_result_is_its_owners_whatever_is_sent_along(ada: Tenant, bob: Tenant) -> None:
     headers = {"Idempotency-Key": "one-and-the-same", "Prefer": "respond-async"}
     for nonce in ("first", "second"):
