@@ -34,8 +34,8 @@ BLIND_RESCAN_SECS: Final = 0.5
 class Catalogue:
     """All modules and endpoints per owner.
 
-    Modules without `__ID__` are the `admin`'s. `environment` gives the digest of the packages that the
-    admin's modules are imported with.
+    Modules without `__ID__` are the `admin`'s. `environment` gives the digest of the packages that
+    modules of admins are imported with.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Catalogue:
         self.on_change: list[Callable[[str], None]] = []
         """Called with the owner, on the event loop, once a new revision of its modules is shown."""
         self.on_stop: list[Callable[[str], None]] = []
-        """Called with a tenant, on the event loop, that was disabled or removed."""
+        """Called with a tenant or further admin, on the event loop, that was disabled or removed."""
         self.uploads = Uploads(store, inspect, limits, self._reread)
         """The modules that come over the network."""
         self._admin = admin
@@ -137,7 +137,7 @@ class Catalogue:
         self._following.set()
 
     def refresh_environment(self) -> None:
-        """The packages changed: admin modules that failed, or were tried with others, are tried again."""
+        """The packages changed: modules of admins that failed, or were tried with others, are tried again."""
         self._reconciler.refusals.retry(self._admin, curable_only=False)
         self._wake.set()
 

@@ -17,7 +17,7 @@ from catalogue.stored import StoredSets, difference
 from catalogue.trials import Failure, Trial, Trials, as_stored, first_batch
 from catalogue.view import Skipped
 from catalogue.views import Views
-from store.contract import Conflict, Module, Store
+from store.contract import Conflict, Module, Role, Store
 
 log = logging.getLogger("plugbay.catalogue")
 
@@ -108,7 +108,8 @@ class Reconciler:
             owner = next(
                 (owner for owner in self._stored.sets if (owner, name) in self._stored.from_folders), self._admin
             )
-        return Trial(owner=owner, version=version, environment=environment if owner == self._admin else "")
+        trusted = self._registered.role(owner) is Role.ADMIN  # then the packages are there
+        return Trial(owner=owner, version=version, environment=environment if trusted else "")
 
     def _due(self, wanted: dict[str, Trial]) -> list[Trial]:
         """What is to be tried now, the latest first."""
@@ -122,13 +123,13 @@ class Reconciler:
             if header.problem:
                 self._refuse(trial, Failure(text=header.problem, line=header.line or None))
             elif trial.owner not in self._registered:
-                self._refuse(trial, Failure(text=f"no tenant is registered under its __ID__ {trial.owner}"))
+                self._refuse(trial, Failure(text=f"nobody is registered under its __ID__ {trial.owner}"))
             elif (trial.owner, name) in self._stored.uploaded:
                 self._refuse(trial, Failure(text="an upload of this name serves instead of the file", curable=True))
             elif stored and (stored.digest, stored.environment) == (trial.version.digest, trial.environment):
                 self.refusals.lift(name)
             elif not self._registered.enabled(trial.owner):
-                self._refuse(trial, Failure(text=f"tenant {trial.owner} is disabled"))
+                self._refuse(trial, Failure(text=f"{self._registered.role(trial.owner)} {trial.owner} is disabled"))
             else:
                 due.append(trial)
         due.sort(key=lambda trial: trial.version.found.modified, reverse=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Final
 
 import msgspec
@@ -12,6 +12,7 @@ from calls import bundle as bundles
 from catalogue import zipped
 from catalogue.header import Header, HeaderReader
 from catalogue.header_process import BadSource, decoded
+from store.contract import Role
 
 ZIP_BEGINS: Final = b"PK"
 """How a zip archive begins, and no source does."""
@@ -42,7 +43,7 @@ class PlanBounds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How much a tenant may upload. Sources and packages in plugin folders are no larger."""
+    """How much a tenant or further admin may upload. Sources and packages in plugin folders are no larger."""
 
     max_source: int
     """Bytes of one source."""
@@ -53,8 +54,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What a tenant with this plan may, where that is less."""
     max_versions: int
     """Versions of one module that are kept."""
-    signed: bool
-    """Whether an upload has to be signed."""
+    signed: Set[Role]
+    """Whose uploads have to be signed."""
 
 
 class Unpacking:

@@ -1,4 +1,4 @@
-"""Modules that come over the network: tried in a runner of their tenant like any other, stored when good.
+"""Modules that come over the network: tried in a runner of their owner like any other, stored when good.
 
 An upload wins over a file of the same name in a plugin folder: the file waits until the upload is removed.
 """
@@ -49,7 +49,7 @@ class Disabled(Exception):
 
 
 class Uploads:
-    """The uploaded modules of all tenants."""
+    """The uploaded modules of all tenants and admins."""
 
     def __init__(self, store: Store, inspect: Inspect, limits: Limits, stored: Callable[[str], Awaitable[None]]):
         """`stored` shows the owner's modules as they are stored now."""
@@ -109,7 +109,7 @@ class Uploads:
         tenant = await self._enabled(owner)
         if signature is not None:
             signatures.check(tenant, name, data, signature)
-        elif self._limits.signed:
+        elif tenant.role in self._limits.signed:
             raise BadSignature("an upload has to be signed (REQUIRE_SIGNED_MODULES): plugbay keys, plugbay deploy")
         self._require_small(tenant, len(data))
         header, bundle = await self._unpacking.unpack(owner, name, data)
@@ -153,10 +153,10 @@ class Uploads:
             raise TooMany(f"the tenant has {self._limits.max_modules} uploaded modules (MAX_TENANT_MODULES)")
 
     async def _activate(self, owner: str, name: str, number: int) -> None:
-        await self._enabled(owner)
+        tenant = await self._enabled(owner)
         known = await self.versions(owner, name)
         version = version_of(known, number)
-        if self._limits.signed and not version.signed_by:
+        if tenant.role in self._limits.signed and not version.signed_by:
             raise BadSignature(f"version {number} is not signed (REQUIRE_SIGNED_MODULES): deploy it anew")
         if known.version == number:
             return

@@ -151,10 +151,12 @@ class Directory(msgspec.Struct, frozen=True):
 
 
 class Tenant(msgspec.Struct, frozen=True):
-    """Whoever owns modules besides the admin."""
+    """Whoever owns modules besides the installation's admin."""
 
     uuid: str
     name: str
+    role: str
+    admin: str
     plan: str
     status: str
     created: float

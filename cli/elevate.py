@@ -67,6 +67,8 @@ def _elevate(
     steps, tenant = _begun(here, uuid, out)
     if tenant["status"] == "elevated":
         raise Problem(f"{tenant['name']} is elevated already: its installation is {tenant['address']}")
+    if tenant["role"] == "admin":
+        raise Problem(f"{tenant['name']} is an admin: only a tenant is given an installation of its own")
     kept = _known(elevations, tenant)
     if kept is None:
         kept = _planned(here, steps.old, tenant, *wanted)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 def logs(
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with each new record; Ctrl-C ends.")] = False,
     module: Annotated[str | None, typer.Option(help="Only this module.")] = None,
+    tenant: Annotated[
+        str | None, typer.Option(metavar="UUID", help="Of this tenant or further admin.", show_default="your own")
+    ] = None,
     call: Annotated[str | None, typer.Option(help="Only the call of this id (X-Call-Id of its answer).")] = None,
     count: Annotated[int, typer.Option("-n", "--number", min=1, max=500, help="Records at most, the newest.")] = 20,
     url: options.Url = None,
@@ -32,10 +35,8 @@ def logs(
             raise Problem("--follow waits for new calls, --call names one that was: give one of them", USAGE)
         server = Server(installation.load(), url)
         params: dict[str, str | int] = {"limit": count}
-        if module:
-            params["module"] = module
-        if call:
-            params["call"] = call
+        filters = {"module": module, "tenant": tenant, "call": call}
+        params |= {name: value for name, value in filters.items() if value}
         if follow:
             for line in server.follow("/api/logs", params | {"follow": "true"}):
                 if out.as_json:

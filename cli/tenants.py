@@ -1,9 +1,10 @@
-"""`plugbay tenants`: who there is besides the admin."""
+"""`plugbay tenants`: who there is besides the installation's admin."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
@@ -16,37 +17,54 @@ from cli.problem import Problem
 if TYPE_CHECKING:
     from cli.answers import Tenant
 
-app = typer.Typer(help="Register tenants, see them, change them.", no_args_is_help=True)
+app = typer.Typer(help="Register tenants and further admins, see them, change them.", no_args_is_help=True)
 
-Uuid = Annotated[str, typer.Argument(metavar="UUID", help="The tenant's UUID.")]
+Uuid = Annotated[str, typer.Argument(metavar="UUID", help="UUID of the tenant or further admin.")]
+
+
+class Role(StrEnum):
+    """What one is registered as."""
+
+    TENANT = "tenant"
+    ADMIN = "admin"
 
 
 @app.command()
 def add(
-    name: Annotated[str, typer.Argument(help="What people call the tenant.")],
-    plan: Annotated[str, typer.Option(help="A plan of plans.toml.")] = "free",
+    name: Annotated[str, typer.Argument(help="What people call it.")],
+    plan: Annotated[
+        str | None, typer.Option(help="A plan of plans.toml; admins have none.", show_default="free")
+    ] = None,
+    role: Annotated[
+        Role, typer.Option(help="admin: a further one, with modules and tenants of its own.")
+    ] = Role.TENANT,
     url: options.Url = None,
     as_json: options.Json = False,
 ) -> None:
-    """Register a tenant. Its key is shown this once."""
+    """Register a tenant, or a further admin. Its key is shown this once."""
+    wanted = {"name": name, "role": role.value} | ({"plan": plan} if plan is not None else {})
     with output(as_json) as out:
-        _show_key(_control(url, "POST", "", body={"name": name, "plan": plan}), out)
+        _show_key(_control(url, "POST", "", body=wanted), out)
 
 
 @app.command("list")
 def list_(
     search: Annotated[str, typer.Argument(help="Only those whose name or UUID begins with this.")] = "",
+    role: Annotated[Role | None, typer.Option(help="Only tenants, or only admins.", show_default="both")] = None,
+    admin: Annotated[str | None, typer.Option(metavar="UUID", help="Only this further admin and its tenants.")] = None,
     url: options.Url = None,
     as_json: options.Json = False,
 ) -> None:
-    """List the tenants, by UUID."""
+    """List the tenants and further admins, by UUID."""
     from cli.answers import Tenants, read
 
     with output(as_json) as out:
         found: list[Any] = []
+        filters = {"role": role and role.value, "admin": admin}
+        given = {name: value for name, value in filters.items() if value is not None}
         cursor: str | None = ""
         while cursor is not None:
-            params = {"search": search, "limit": 500} | ({"cursor": cursor} if cursor else {})
+            params = {"search": search, "limit": 500} | given | ({"cursor": cursor} if cursor else {})
             answer = _control(url, "GET", "", params=params)
             page = read(answer, Tenants)
             found += answer["tenants"] if out.as_json else page.tenants
@@ -59,7 +77,7 @@ def list_(
 
 @app.command()
 def show(uuid: Uuid, url: options.Url = None, as_json: options.Json = False) -> None:
-    """Show one tenant and its modules."""
+    """Show one tenant or further admin, and its modules."""
     from cli.answers import Modules, read
 
     with output(as_json) as out:
@@ -79,13 +97,13 @@ def show(uuid: Uuid, url: options.Url = None, as_json: options.Json = False) -> 
 
 @app.command()
 def enable(uuid: Uuid, url: options.Url = None, as_json: options.Json = False) -> None:
-    """Have calls of a tenant served again."""
+    """Have calls of a tenant or further admin served again."""
     _change(uuid, {"status": "enabled"}, url, as_json)
 
 
 @app.command()
 def disable(uuid: Uuid, url: options.Url = None, as_json: options.Json = False) -> None:
-    """Answer calls of a tenant with 403, and end its runners."""
+    """Answer calls of a tenant or further admin with 403, and end its runners; an admin's tenants are served on."""
     _change(uuid, {"status": "disabled"}, url, as_json)
 
 
@@ -100,9 +118,22 @@ def plan(
     _change(uuid, {"plan": plan}, url, as_json)
 
 
+@app.command("hand-over")
+def hand_over(
+    uuid: Uuid,
+    admin: Annotated[
+        str, typer.Argument(metavar="ADMIN", help="UUID of the admin whose it becomes; that of the installation's too.")
+    ],
+    url: options.Url = None,
+    as_json: options.Json = False,
+) -> None:
+    """Make a tenant another admin's. Its modules and keys stay as they are."""
+    _change(uuid, {"admin": admin}, url, as_json)
+
+
 @app.command("rotate-key")
 def rotate_key(uuid: Uuid, url: options.Url = None, as_json: options.Json = False) -> None:
-    """Replace a tenant's key; the old one is refused within a second. The new one is shown this once."""
+    """Replace the key of a tenant or further admin; the old one is refused within a second. The new one is shown this once."""
     with output(as_json) as out:
         _show_key(_control(url, "POST", uuid, "key"), out)
 
@@ -114,7 +145,7 @@ def rm(
     url: options.Url = None,
     as_json: options.Json = False,
 ) -> None:
-    """Remove a tenant with its modules, after asking."""
+    """Remove a tenant, or a further admin that has no tenants, with its modules, after asking."""
     with output(as_json) as out:
         tenant = _control(url, "GET", uuid)
         if not yes and not typer.confirm(f"Remove {tenant['name']} ({uuid}) with all its modules?", err=True):
@@ -156,8 +187,11 @@ def _show_key(answer: Any, out: Output) -> None:
 
 
 def _show(found: Iterable[Tenant], out: Output) -> None:
-    rows = [(one.uuid, one.name, one.plan, one.status, _day(one.created)) for one in found]
-    out.table(("UUID", "NAME", "PLAN", "STATUS", "REGISTERED"), rows)
+    rows = [
+        (one.uuid, one.name, one.role, one.plan or "none", one.status, _day(one.created), one.admin or "-")
+        for one in found
+    ]
+    out.table(("UUID", "NAME", "ROLE", "PLAN", "STATUS", "REGISTERED", "ADMIN"), rows)
 
 
 def _day(created: float) -> str:

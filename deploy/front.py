@@ -7,6 +7,7 @@ import contextlib
 import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from typing import Final
 
 import uvicorn
 
@@ -31,6 +32,7 @@ from gateway.runtime_settings import RuntimeSettings
 from gateway.token_keys import TokenKeys
 from plans import Plan
 from settings import Settings
+from store.contract import Role
 from store.sealing import Sealer, Unsealable
 from store.variables import Variables
 
@@ -200,11 +202,19 @@ class Front:
         )
 
 
+_SIGNED: Final[Mapping[str, frozenset[Role]]] = {
+    "none": frozenset(),
+    "tenants": frozenset({Role.TENANT}),
+    "all": frozenset(Role),
+}
+"""Whose uploads have to be signed, by REQUIRE_SIGNED_MODULES."""
+
+
 def upload_limits(settings: Settings, known: Mapping[str, Plan]) -> Limits:
-    """How much a tenant may upload, by settings and plans."""
+    """How much a tenant or further admin may upload, by settings and plans."""
 
     def of_plan(name: str) -> PlanBounds:
-        if not name:  # the admin's, which was a tenant elsewhere
+        if not name:  # an admin's
             return PlanBounds(plan=name, modules=None, bundle_bytes=None)
         name, plan = plans.of(known, name)
         return PlanBounds(plan=name, modules=plan.modules, bundle_bytes=plan.bundle_bytes)
@@ -215,7 +225,7 @@ def upload_limits(settings: Settings, known: Mapping[str, Plan]) -> Limits:
         max_modules=settings.MAX_TENANT_MODULES,
         of_plan=of_plan,
         max_versions=settings.MAX_MODULE_VERSIONS,
-        signed=settings.REQUIRE_SIGNED_MODULES != "none",
+        signed=_SIGNED[settings.REQUIRE_SIGNED_MODULES],
     )
 
 

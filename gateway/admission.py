@@ -10,7 +10,7 @@ from gateway.credentials import Credentials
 from gateway.identity import SignIn
 from gateway.runtime_settings import RuntimeSettings
 from settings import Settings
-from store.contract import Tenant
+from store.contract import Role, Tenant
 
 
 class Admission:
@@ -36,5 +36,5 @@ class Admission:
 
 
 def _takes(required: str, tenant: Tenant | None) -> bool:
-    """Whether calls of this owner, None the admin, take what is required of `none`, `tenants` or `all`."""
-    return required == "all" or (required == "tenants" and tenant is not None)
+    """Whether calls of this owner, None the installation's admin, take what is required of `none`, `tenants` or `all`."""
+    return required == "all" or (required == "tenants" and tenant is not None and tenant.role is Role.TENANT)

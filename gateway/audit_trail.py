@@ -54,10 +54,10 @@ class AuditTrail:
                     error,
                 )
 
-    async def find(self, tenant: str, what: str, before: str, limit: int) -> list[Entry]:
+    async def find(self, tenant: str, what: str, before: str, limit: int, admin: str = "") -> list[Entry]:
         """See AuditStore. Raises StoreUnavailable."""
         await self.flush()
-        return await self._store.find(tenant, what, before, limit)
+        return await self._store.find(tenant, what, before, limit, admin)
 
     async def flush(self) -> None:
         """Gives the store what it does not have yet. Raises StoreUnavailable; then it is tried again later."""

@@ -31,7 +31,7 @@ from gateway.tenant_keys import without_keys
 from gateway.usage import UsageMeter
 from plans import Plan
 from settings import Settings
-from store.contract import Status, StoreUnavailable, Tenant
+from store.contract import Role, Status, StoreUnavailable, Tenant
 from store.usage import Usage
 
 _DIRECTORY: Final = frozenset({"__dir__", "__directory__"})
@@ -71,7 +71,7 @@ class DataPlane:
         usage: UsageMeter,
         keeping: Keeping,
     ) -> None:
-        """`package_problem` says why the admin's packages are not as required, if they are not."""
+        """`package_problem` says why the packages of admins are not as required, if they are not."""
         self._admin = str(settings.ADMIN_UUID)
         self._catalogue = catalogue
         self._tenants = tenants
@@ -129,7 +129,8 @@ class DataPlane:
             return refusal
         token = self._admission.takes_token(tenant)
         if _is_directory(segments):
-            answer = self._directory(view, method, segments)
+            is_admins = tenant is None or tenant.role is Role.ADMIN
+            answer = self._directory(view, method, segments, is_admins)
         else:
             target = target_of(view, method, segments, self._runtime.url_parameters)
             request = _Request(scope, receive, call, addressed, view, target, known, token)
@@ -139,7 +140,7 @@ class DataPlane:
         return answer
 
     async def _served(self, request: _Request, tenant: Tenant | None) -> Answer:
-        """The answer to a call. `tenant` is the owner, None the admin."""
+        """The answer to a call. `tenant` is the owner, None the installation's admin."""
         if tenant is None:
             answer, _ = await self._called(request, None)
             return answer
@@ -154,16 +155,16 @@ class DataPlane:
             self._usage.count(owner, used(answer, size))
         return answer
 
-    def _directory(self, view: View, method: str, segments: list[str]) -> Answer:
+    def _directory(self, view: View, method: str, segments: list[str], is_admins: bool) -> Answer:
         if method not in _READ:
             return answers.method_not_allowed(method, _READ)
         shown = directory(view, segments[0] if len(segments) == 2 else None)
-        if view.owner == self._admin and len(segments) == 1 and (problem := self._package_problem()):
+        if is_admins and len(segments) == 1 and (problem := self._package_problem()):
             shown["problems"].append({"module": "requirements.txt", "text": problem, "line": None})
         return answers.json(200, shown)
 
     async def _called(self, request: _Request, plan: tuple[str, Plan] | None) -> tuple[Answer, int]:
-        """The answer, and how many bytes the request's body had. `plan` is the owner's, None of the admin."""
+        """The answer, and how many bytes the request's body had. `plan` is the owner's, None of admins."""
         scope, _, call, addressed, view, target, known, token = request
         endpoint = target.endpoint
         headers: list[tuple[bytes, bytes]] = scope["headers"]
@@ -185,7 +186,7 @@ class DataPlane:
 
         async def now() -> Answer:
             reply = await self._running.reply(call, view, target, payload, max_secs)
-            prefix = None if plan is None else f"/rest/services/{view.owner}/"
+            prefix = None if view.owner == self._admin else f"/rest/services/{view.owner}/"
             return answers.of_reply(reply, target, view.owner, prefix)
 
         asked = [header for header in headers if header[0] in HEADERS]

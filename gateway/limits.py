@@ -16,7 +16,7 @@ from typing import Final
 
 import plans
 from plans import Plan
-from store.contract import Tenant
+from store.contract import Role, Tenant
 
 MAX_GATES: Final = 10_000
 """Tenants whose latest calls are remembered; of those that have none now, the ones that called last stay."""
@@ -55,17 +55,22 @@ class PlanLimits:
         self._gates: OrderedDict[str, _Gate] = OrderedDict()
 
     @contextlib.asynccontextmanager
-    async def within(self, tenant: Tenant) -> AsyncIterator[Plan]:
-        """Around one call. Waits while as many of the tenant's run as may, and gives its plan. Raises OverPlan."""
-        name, plan = self.named(tenant)
-        self._take_turn(self._gate(tenant.uuid), name, plan)
-        async with self.place(tenant):
+    async def within(self, tenant: Tenant) -> AsyncIterator[Plan | None]:
+        """Around one call. Waits while as many of the tenant's run as may, and gives its plan, None of an admin. Raises
+        OverPlan."""
+        if named := self.named(tenant):
+            self._take_turn(self._gate(tenant.uuid), *named)
+        async with self.place(tenant) as plan:
             yield plan
 
     @contextlib.asynccontextmanager
-    async def place(self, tenant: Tenant) -> AsyncIterator[Plan]:
+    async def place(self, tenant: Tenant) -> AsyncIterator[Plan | None]:
         """The same around a call that was counted when it was accepted."""
-        name, plan = self.named(tenant)
+        named = self.named(tenant)
+        if named is None:
+            yield None
+            return
+        name, plan = named
         gate = self._gate(tenant.uuid)
         if plan.concurrency is None:
             yield plan
@@ -79,9 +84,14 @@ class PlanLimits:
         finally:
             self._leave(gate)
 
-    def named(self, tenant: Tenant) -> tuple[str, Plan]:
-        """The tenant's plan, with its name."""
-        return plans.of(self._known, tenant.plan)
+    def named(self, tenant: Tenant) -> tuple[str, Plan] | None:
+        """The tenant's plan, with its name. None: it is a further admin, which no plan bounds."""
+        return None if tenant.role is Role.ADMIN else plans.of(self._known, tenant.plan)
+
+    def plan(self, tenant: Tenant | None) -> Plan | None:
+        """The plan of an owner; `tenant` is None, and so is the plan, of the installation's admin."""
+        named = None if tenant is None else self.named(tenant)
+        return None if named is None else named[1]
 
     def _gate(self, owner: str) -> _Gate:
         gate = self._gates.get(owner)

@@ -12,9 +12,11 @@ from starlette.types import Receive, Scope, Send
 from gateway.control import models
 from gateway.control.answer import encode
 from gateway.control.errors import Rejected
-from gateway.control.keys import Principal
+from gateway.control.keys import NOT_ITS_OWN, Principal
 from gateway.control.services import Services, Still, Who, Wired
+from gateway.control.tenants import unknown
 from gateway.logs import Follower, TooManyFollowers
+from store.contract import StoreUnavailable
 
 router: Final = APIRouter(tags=["logs"])
 
@@ -53,11 +55,21 @@ async def read_logs(
     services: Wired, who: Who, still: Still, query: Annotated[models.LogsQuery, Query()]
 ) -> models.LogRecords | FollowResponse:
     """Records of calls that printed something or failed, the newest first. What is kept is bounded by
-    LOGS_KEPT_BYTES, the oldest going first, and does not outlive the process. A tenant's key shows its own; what
-    follows ends instead of showing another record once the key is no longer good."""
+    LOGS_KEPT_BYTES, the oldest going first, and does not outlive the process. A tenant's key shows its own, an admin's
+    its tenants' too; what follows ends instead of showing another record once the key is no longer good for it."""
+    owner = query.tenant or who.owner
+    if not await _reads(services, who, owner):
+        raise unknown(owner) if who.admin else Rejected(403, NOT_ITS_OWN, field="tenant")
     if query.follow:
-        return _follow(services, who, still, query)
-    found = services.logs.select(who.owner, query.module, query.call, query.limit + 1, query.cursor)
+
+        async def still_reads() -> bool:
+            try:
+                return await still() and await _reads(services, who, owner)
+            except StoreUnavailable:
+                return False
+
+        return _follow(services, who, owner, still_reads, query)
+    found = services.logs.select(owner, query.module, query.call, query.limit + 1, query.cursor)
     page = found[: query.limit]
     return models.LogRecords(
         records=[models.LogRecord.model_validate(record) for record in page],
@@ -65,14 +77,22 @@ async def read_logs(
     )
 
 
+async def _reads(services: Services, who: Principal, owner: str) -> bool:
+    """Whether somebody may read what this owner's functions printed. Raises StoreUnavailable."""
+    if owner == who.owner:
+        return True
+    tenant = await services.store.tenant(owner) if who.admin or who.further else None
+    return tenant is not None and who.rules(tenant)
+
+
 def _follow(
-    services: Services, who: Principal, still: Callable[[], Awaitable[bool]], query: models.LogsQuery
+    services: Services, who: Principal, owner: str, still: Callable[[], Awaitable[bool]], query: models.LogsQuery
 ) -> FollowResponse:
     for field in ("call", "cursor"):
         if getattr(query, field) is not None:
             raise Rejected(422, f"{field} names what was, follow waits for what comes: give one of them.", field=field)
     try:
-        follower = services.logs.follow(who.owner, query.module, query.limit, tenant=not who.admin)
+        follower = services.logs.follow(owner, query.module, query.limit, tenant=not who.admin)
     except TooManyFollowers as error:
         raise Rejected(503, f"{error}.", field="follow", retry_after=10) from error
     return FollowResponse(follower, still)

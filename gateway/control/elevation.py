@@ -21,7 +21,7 @@ from gateway.control.models import NoQuery
 from gateway.control.services import Services, Wired
 from gateway.control.tenants import CONFLICT, Named, unknown
 from store.changing import change_tenant
-from store.contract import Status, Store, StoreUnavailable, Tenant, TenantChange
+from store.contract import Role, Status, Store, StoreUnavailable, Tenant, TenantChange
 from store.transfer import Interfered, export_tenant
 
 log = logging.getLogger("plugbay.elevation")
@@ -45,6 +45,9 @@ async def begin_elevation(
     on, on any gateway; its calls are run as before."""
     if tenant.uuid == services.admin:
         raise Rejected(409, "This is the admin, which has an installation of its own: this one.", field="uuid")
+
+    if tenant.role is Role.ADMIN:
+        raise Rejected(409, "This is an admin: only a tenant moves to an installation of its own.", field="uuid")
 
     def wanted(there: Tenant) -> TenantChange:
         if there.status is not Status.ENABLED:

@@ -14,7 +14,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.control.answer import Answer
 from gateway.control.errors import problem, store_away
 from gateway.control.keys import Keys, Principal
-from gateway.control.scopes import scope_of
 from store.contract import StoreUnavailable
 
 log = logging.getLogger("plugbay.audit")
@@ -47,8 +46,8 @@ _UPLOAD: Final = re.compile(rb"/api/tenants/[^/]+/modules/[^/]+/?")
 
 
 class Guard:
-    """Lets only holders of a key near `/api`, before anything of the request is read, and tenants only to
-    what is their own.
+    """Lets only holders of a key near `/api`, before anything of the request is read, tenants only to what is their
+    own, and further admins only to that and what is their tenants'.
 
     Whatever looks like `/api` once decoded, in any case and behind any slashes, needs the key, even
     where nothing is routed: no spelling of a path tells a stranger more than 401, or a tenant more than 403.
@@ -84,6 +83,9 @@ class Guard:
         if b"/api" in path.lower():
             try:
                 principal = await self._keys.holder(scope["headers"])
+                why = None
+                if principal is not None:
+                    why = await self._keys.forbids(principal, scope["method"], scope["raw_path"])
             except StoreUnavailable as error:
                 return store_away(error)
             if principal is None:
@@ -94,7 +96,7 @@ class Guard:
                     headers={"WWW-Authenticate": "Bearer"},
                 )
             scope[PRINCIPAL] = principal
-            if (why := _forbidden(principal, scope["method"], scope["raw_path"])) is not None:
+            if why is not None:
                 return problem(403, why, field="Authorization")
             scope[STILL] = partial(self._still, scope["headers"], scope["method"], scope["raw_path"])
         if path != scope["raw_path"] or b"//" in path or b"/." in path:
@@ -108,22 +110,9 @@ class Guard:
         """Whether a request that was let through would be now."""
         try:
             principal = await self._keys.holder(headers)
+            return principal is not None and await self._keys.forbids(principal, method, raw_path) is None
         except StoreUnavailable:
             return False
-        return principal is not None and _forbidden(principal, method, raw_path) is None
-
-
-def _forbidden(principal: Principal, method: str, raw_path: bytes) -> str | None:
-    """Why somebody may not ask for this at all; None when they may: a tenant for what is its own, with a key that
-    has the scope, and for nothing else."""
-    if principal.admin:
-        return None
-    if principal.refusal:
-        return principal.refusal
-    needed = scope_of(method, raw_path, principal.owner)
-    if needed is None:
-        return "This takes the admin's key."
-    return None if needed in principal.scopes else f"This takes a key with the scope {needed}."
 
 
 def _tell_refused(scope: Scope, status: int) -> None:

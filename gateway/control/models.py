@@ -66,9 +66,15 @@ class EndpointsQuery(PageQuery):
     cursor: EndpointCursor | None = Field(None, description="`next` of the page before")
 
 
+OwnerUuid = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+
+
 class LogsQuery(PageQuery):
     """Which records of the log."""
 
+    tenant: OwnerUuid | None = Field(
+        None, description="Those of this tenant or further admin, by the key of an admin whose it is; else one's own"
+    )
     module: Slug | None = Field(None, description="Only those of this module (its name, not its alias)")
     call: CallId | None = Field(None, description="Only that of this call: the `X-Call-Id` of its answer")
     cursor: int | None = Field(None, ge=1, le=2**53, description="`next` of the page before")

@@ -1,10 +1,12 @@
-"""Which requests to the control plane a tenant's key opens, by its scopes. What is not here takes the admin's key."""
+"""Which requests to the control plane the keys of tenants and of further admins open, by their scopes. What is not here
+takes the key of the installation's admin.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.api_keys import Scope
 
@@ -41,7 +43,30 @@ TENANTS: Final[Mapping[Scope, tuple[str, ...]]] = {
         "GET /api/logs",
     ),
 }
-"""What is open to a tenant by method and path; `{uuid}` is its own alone."""
+"""What is open to a tenant by method and path; `{uuid}` is its own alone. To a further admin it is open for itself, and
+for its tenants."""
+ADMINS: Final[Mapping[Scope, tuple[str, ...]]] = {
+    Scope.MANAGE: (
+        "GET /api/tenants",
+        "POST /api/tenants",
+        "PATCH /api/tenants/{uuid}",
+        "DELETE /api/tenants/{uuid}",
+        "POST /api/tenants/{uuid}/key",
+        "DELETE /api/tenants/{uuid}/signing-keys/{id}",
+    ),
+}
+"""What is open to a further admin besides; `{uuid}` is a tenant of its own, and not itself."""
+
+
+class Opening(NamedTuple):
+    """What a request takes."""
+
+    scope: Scope
+    """Of the key."""
+    uuid: str | None
+    """Whose is what it is about; None: whose the key is."""
+    own: bool
+    """Whether it is open for what is the key's owner's own."""
 
 
 def _pattern(path: str) -> re.Pattern[bytes]:
@@ -50,16 +75,17 @@ def _pattern(path: str) -> re.Pattern[bytes]:
 
 
 _OPEN: Final = tuple(
-    (method, _pattern(path), scope)
-    for scope, routes in TENANTS.items()
+    (method, _pattern(path), scope, own)
+    for own, table in ((True, TENANTS), (False, ADMINS))
+    for scope, routes in table.items()
     for method, _, path in (route.partition(" ") for route in routes)
 )
 
 
-def scope_of(method: str, raw_path: bytes, owner: str) -> Scope | None:
-    """The scope that a key of the tenant `owner` needs for this request; None: no key of that tenant will do."""
-    for its, pattern, scope in _OPEN:
+def opening(method: str, raw_path: bytes) -> Opening | None:
+    """What this request takes; None: the key of the installation's admin."""
+    for its, pattern, scope, own in _OPEN:
         if its == ("GET" if method == "HEAD" else method) and (found := pattern.fullmatch(raw_path)):
-            own = found.groupdict().get("uuid")
-            return scope if own is None or own == owner.encode() else None
+            named = found.groupdict().get("uuid")
+            return Opening(scope, None if named is None else named.decode("latin-1"), own)
     return None

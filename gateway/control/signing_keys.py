@@ -39,10 +39,12 @@ async def register_signing_key(
     it takes the admin's, so that who has the tenant's key cannot sign in its name."""
     public = base64.b64decode(given.public_key)
     try:
-        key = await services.catalogue.uploads.signing_keys.add(tenant.uuid, given.name, public, first=not who.admin)
+        key = await services.catalogue.uploads.signing_keys.add(
+            tenant.uuid, given.name, public, first=not who.rules(tenant)
+        )
     except signing_keys.TooManyKeys as error:
         raise Rejected(409, str(error), field="public_key") from error
-    if key is None and not who.admin:
+    if key is None and not who.rules(tenant):
         raise Rejected(
             403, "The tenant has a key for signatures: another one takes the admin's key.", field="public_key"
         )

@@ -37,6 +37,8 @@ TenantName = Annotated[
 ]
 PlanName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 TenantCursor = Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{36}$")]
+Role = Literal["tenant", "admin"]
+AdminUuid = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$")]
 
 
 class TenantsQuery(PageQuery):
@@ -45,30 +47,43 @@ class TenantsQuery(PageQuery):
     search: Annotated[str, AfterValidator(_plain)] = Field(
         "", max_length=MAX_TENANT_NAME, description="Only those whose name or UUID begins with this"
     )
+    role: Role | None = Field(None, description="Only tenants, or only admins")
+    admin: AdminUuid | None = Field(
+        None, description="Only this further admin and its tenants; empty: those of the installation's admin"
+    )
     cursor: TenantCursor | None = Field(None, description="`next` of the page before")
 
 
-_NAME = "For people: letters, digits, spaces and & ' ( ) + , - . / @ _; no two tenants have the same, whatever its case"
+_NAME = (
+    "For people: letters, digits, spaces and & ' ( ) + , - . / @ _; no two tenants of one admin have the same, nor two "
+    "admins, whatever its case"
+)
 
 
 class NewTenant(Given):
-    """A tenant to be registered. Its UUID and key are made by Plugbay."""
+    """A tenant, or a further admin, to be registered. Its UUID and key are made by Plugbay."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Ada's shop", "plan": "free"}]})
 
     name: TenantName = Field(description=_NAME)
-    plan: PlanName = Field("free", description="Name of a plan in plans.toml")
+    role: Role = Field("tenant", description="`admin`: a further one, which only the installation's admin registers")
+    plan: PlanName = Field("free", description="Of a tenant: name of a plan in plans.toml")
 
 
 class TenantPatch(Given):
-    """What of a tenant is to change; what is left out stays."""
+    """What of a tenant or further admin is to change; what is left out stays."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"status": "disabled"}]})
 
     name: TenantName | None = Field(None, description=_NAME)
-    plan: PlanName | None = Field(None, description="Name of a plan in plans.toml")
+    plan: PlanName | None = Field(None, description="Of a tenant: name of a plan in plans.toml")
+    admin: AdminUuid | None = Field(
+        None,
+        description="UUID of the further admin whose tenant it becomes, empty: the installation's; takes the key of the "
+        "installation's admin",
+    )
     status: Literal["enabled", "disabled"] | None = Field(
-        None, description="Calls of a disabled tenant are answered 403"
+        None, description="Calls of one that is disabled are answered 403, and so is its key"
     )
 
     @field_validator("*", mode="before")
@@ -92,11 +107,15 @@ class NewElevation(Given):
 
 
 class Tenant(Shown):
-    """One tenant."""
+    """One tenant, or a further admin."""
 
     uuid: str = Field(description="First segment of its URLs", examples=["0e3c5f3a-4a3b-4f53-9be0-30c3d0d9f2a1"])
     name: str = Field(examples=["Ada's shop"])
-    plan: str = Field(description="Empty: it is the admin, and no plan bounds it", examples=["free"])
+    role: str = Field(description="`tenant` or `admin`", examples=["tenant"])
+    admin: str = Field(
+        description="UUID of the further admin whose tenant it is; empty: it is the installation's, or an admin itself"
+    )
+    plan: str = Field(description="Empty: it is an admin, and no plan bounds it", examples=["free"])
     status: str = Field(description="`enabled`, `disabled` or `elevated`", examples=["enabled"])
     created: float = Field(description="Unix time at which it was registered; 0: not known")
     address: str = Field(description="Of its own installation, where it moves to or has moved; empty: it stays")

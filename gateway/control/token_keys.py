@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -11,6 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from gateway.control import audit
 from gateway.control import token_models as models
 from gateway.control.errors import Rejected
+from gateway.control.keys import UUID as FORM
 from gateway.control.models import NoQuery
 from gateway.control.services import Wired
 from gateway.control.tenants import require_changeable, unknown
@@ -19,15 +19,13 @@ from store.sealing import Unsealable
 
 router: Final = APIRouter(tags=["tokens"])
 
-_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
 
 async def _named(
     services: Wired,
     uuid: Annotated[str, Path(description="UUID of the tenant, or of the admin, in lower case with hyphens")],
 ) -> str:
     """The owner in the path."""
-    if uuid != services.admin and (not _UUID.fullmatch(uuid) or await services.store.tenant(uuid) is None):
+    if uuid != services.admin and (not FORM.fullmatch(uuid) or await services.store.tenant(uuid) is None):
         raise unknown(uuid)
     return uuid
 

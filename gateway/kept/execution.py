@@ -31,7 +31,7 @@ class Ended:
     """Id of the call that it was."""
     answer: Answer
     plan: Plan | None
-    """The owner's; None of the admin."""
+    """The owner's; None of admins."""
     again: bool = False
     """It says nothing of the function, and another attempt is due."""
     counts: bool = True
@@ -69,13 +69,13 @@ class Execution:
                 if tenant is None:
                     return None
                 if tenant.status is not Status.ENABLED:
-                    return Ended(call, answers.not_here(tenant), self._limits.named(tenant)[1])
+                    return Ended(call, answers.not_here(tenant), self._limits.plan(tenant))
             return await self._resolved(taken, call, tenant)
         except StoreUnavailable:
             return _later(call, answers.refused(503, "the store is not available"), None)
 
     async def _resolved(self, taken: Taken, call: str, tenant: Tenant | None) -> Ended:
-        plan = None if tenant is None else self._limits.named(tenant)[1]
+        plan = self._limits.plan(tenant)
         _, segments = split(taken.call.path.encode("latin-1"))
         view = self._catalogue.view(taken.call.owner) or View(taken.call.owner, 0)
         try:
@@ -94,7 +94,7 @@ class Execution:
             return _ended(call, await answer(self._running.max_secs, None), None)
         try:
             async with self._limits.place(tenant) as plan:
-                found = await answer(plan.seconds or self._running.max_secs, f"/rest/services/{view.owner}/")
+                found = await answer((plan and plan.seconds) or self._running.max_secs, f"/rest/services/{view.owner}/")
         except OverPlan as over:
             return _later(call, answers.refused(429, str(over)), plan)
         self._usage.count(view.owner, used(found, taken.call.size))

@@ -49,7 +49,7 @@ class Sent:
     """Seconds until it is answered at the latest."""
     owner: str
     plan: tuple[str, Plan] | None
-    """Its owner's, with its name; None of the admin."""
+    """Its owner's, with its name; None of admins."""
     payload: bytes
     body: bytes
 
@@ -64,7 +64,7 @@ class Keeping:
         self._most = settings.MAX_RESULTS
 
     def most(self, plan: Plan | None) -> int:
-        """Results that an owner with this plan may have; None: the admin."""
+        """Results that an owner with this plan may have; None: an admin."""
         return self._most if plan is None or plan.results is None else min(plan.results, self._most)
 
     async def answer(

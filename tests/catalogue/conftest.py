@@ -20,7 +20,7 @@ from catalogue.catalogue import Catalogue
 from catalogue.index import resolve
 from catalogue.unpacking import Limits, PlanBounds
 from settings import ROOT
-from store.contract import Store
+from store.contract import Role, Store
 from store.sqlite import SqliteStore
 
 ADMIN = "4a1bf01e-0693-48c5-a52b-fc275205c1d8"
@@ -158,7 +158,7 @@ class Installation:
         self.plugins = folder / "plugins"
         self.more_plugins = folder / "more"
         self.environment = "packages-1"
-        self.signed_uploads = False
+        self.signed_uploads: frozenset[Role] = frozenset()
         self.data = folder / "data"
         self.scratch = folder / "scratch"
         self.changed: list[str] = []

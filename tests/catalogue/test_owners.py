@@ -3,7 +3,7 @@
 import pytest
 
 from catalogue.index import Ambiguous, NotFound
-from store.contract import Tenant
+from store.contract import Role, Status, Tenant
 from tests.catalogue.conftest import ADMIN, TENANT, Installation, source
 from tests.waiting import until
 
@@ -110,3 +110,33 @@ async def test_an_alias_that_is_the_name_of_a_module_is_a_problem(installation: 
     await installation.catalogue.wait_ready()
     assert "two" in installation.problems()["one"]
     assert installation.answers("two", "two") == "two.two"
+
+
+async def test_a_module_of_a_further_admin_is_its_own_and_is_tried_with_the_packages(
+    installation: Installation,
+) -> None:
+    installation.save("hello.py", source("hello", header=MINE))
+    await installation.start()
+    await installation.store.add_tenant(Tenant(uuid=TENANT, plan="", role=Role.ADMIN))
+    installation.catalogue.follow(TENANT)
+    await until(lambda: installation.serving(TENANT) == {"hello": ["hello"]})
+    assert installation.serving() == {}
+    [module] = (await installation.store.modules(TENANT)).modules
+    assert module.environment == "packages-1"
+    installation.runner.asked.clear()
+    installation.environment = "packages-2"
+    installation.catalogue.refresh_environment()
+    await until(lambda: installation.runner.asked == ["hello"])
+
+
+async def test_modules_of_a_further_admin_that_is_disabled_are_not_tried(installation: Installation) -> None:
+    await installation.start()
+    await installation.store.add_tenant(Tenant(uuid=TENANT, role=Role.ADMIN, status=Status.DISABLED))
+    ended: list[str] = []
+    installation.catalogue.on_stop.append(ended.append)
+    installation.catalogue.follow(TENANT)
+    installation.save("hello.py", source("hello", header=MINE))
+    await until(lambda: installation.problems())
+    assert installation.problems() == {"hello": f"admin {TENANT} is disabled"}
+    assert installation.runner.asked == []
+    await until(lambda: ended == [TENANT])

@@ -51,7 +51,7 @@ async def gateways(
         await store.open()
     runner = Runner(stores[0], tmp_path, importer)
     limits = Limits(
-        max_source=10_000, max_bundle=10_000, max_modules=100, max_versions=10, of_plan=unbounded, signed=False
+        max_source=10_000, max_bundle=10_000, max_modules=100, max_versions=10, of_plan=unbounded, signed=frozenset()
     )
     started = []
     for store in stores:

@@ -14,8 +14,8 @@ from catalogue.signatures import MAX_AGE_SECS, MAX_NAMES, SKEW_SECS, BadSignatur
 from catalogue.signing_keys import MAX_SIGNING_KEYS, TooManyKeys
 from catalogue.versions import NoVersion
 from settings import ROOT
-from store.contract import Tenant, TenantChange
-from tests.catalogue.conftest import TENANT, Installation, source
+from store.contract import Role, Tenant, TenantChange
+from tests.catalogue.conftest import ADMIN, TENANT, Installation, source
 
 SEED = bytes(range(32))
 PUBLIC = bytes(PrivateKey(SEED).verify_key)
@@ -30,7 +30,7 @@ def now(seconds: float = 0) -> int:
 @pytest.fixture
 async def installed(installation: Installation) -> Installation:
     """Started, where uploads have to be signed, with two tenants of one key."""
-    installation.signed_uploads = True
+    installation.signed_uploads = frozenset({Role.TENANT})
     await installation.start()
     for uuid in (TENANT, OTHER):
         await installation.store.add_tenant(Tenant(uuid=uuid))
@@ -146,11 +146,11 @@ async def test_what_is_remembered_is_bounded_and_what_is_forgotten_refused(insta
 
 
 async def test_a_version_that_is_not_signed_does_not_serve_again(installed: Installation) -> None:
-    installed.signed_uploads = False
+    installed.signed_uploads = frozenset()
     await installed.stop()
     await installed.start()
     await put(installed, ONE, None)
-    installed.signed_uploads = True
+    installed.signed_uploads = frozenset({Role.TENANT})
     await installed.stop()
     await installed.start()
     began = now()
@@ -207,3 +207,9 @@ def test_the_text_that_is_signed_is_the_one_in_the_documentation() -> None:
     specified = (ROOT / "docs" / "tenants.md").read_text()
     assert text.decode() in specified
     assert signature.text() in specified
+
+
+async def test_only_of_those_who_have_to_sign_it_is_asked(installed: Installation) -> None:
+    await installed.store.add_tenant(Tenant(uuid=ADMIN, plan="", role=Role.ADMIN))
+    assert await installed.catalogue.uploads.put(ADMIN, "shop", ONE)
+    assert "REQUIRE_SIGNED_MODULES" in await refused(installed, ONE, None)

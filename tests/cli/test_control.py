@@ -216,8 +216,8 @@ def test_a_change_needs_a_value(control: FakePlugbay, tool: Tool) -> None:
 
 
 def test_logs_oldest_first_and_harmless(control: FakePlugbay, tool: Tool) -> None:
-    done = tool("logs", "--module", "hello", "--call", "c" * 32, "-n", "2")
-    assert control.last.target == f"/api/logs?limit=2&module=hello&call={'c' * 32}"
+    done = tool("logs", "--module", "hello", "--call", "c" * 32, "-n", "2", "--tenant", "t-1")
+    assert control.last.target == f"/api/logs?limit=2&module=hello&tenant=t-1&call={'c' * 32}"
     lines = done.stdout.splitlines()
     assert f"hello/hello-world · 500 RAISED · 1.2 ms · {'c' * 32}" in lines[0]
     assert lines[1:3] == ["  first line", "  \\x1b[31msecond"]

@@ -186,7 +186,15 @@ def local(plugbay: FakePlugbay, tmp_path: Path) -> dict[str, str]:
 
 
 def tenant(**more: Any) -> dict[str, Any]:
-    return {"uuid": UUID, "name": "Ada", "plan": "free", "status": "enabled", "created": 0, "address": ""} | more
+    return {
+        "uuid": UUID,
+        "name": "Ada",
+        "role": "tenant",
+        "plan": "free",
+        "status": "enabled",
+        "created": 0,
+        "address": "",
+    } | more
 
 
 def test_the_question_tells_of_trust(plugbay: FakePlugbay, tool: Tool, local: dict[str, str], tmp_path: Path) -> None:
@@ -207,6 +215,13 @@ def test_a_folder_that_is_there_is_left_alone(
     plugbay.answers_json("GET", f"/api/tenants/{UUID}", tenant())
     said = tool("elevate", UUID, "--yes", "--folder", str(tmp_path / "new"), **local)
     assert (said.exit_code, "is there already" in said.stderr) == (1, True)
+    assert [request.method for request in plugbay.requests] == ["GET"]
+
+
+def test_an_admin_is_given_none(plugbay: FakePlugbay, tool: Tool, local: dict[str, str], tmp_path: Path) -> None:
+    plugbay.answers_json("GET", f"/api/tenants/{UUID}", tenant(role="admin"))
+    said = tool("elevate", UUID, "--yes", "--folder", str(tmp_path / "new"), **local)
+    assert (said.exit_code, "is an admin" in said.stderr) == (1, True)
     assert [request.method for request in plugbay.requests] == ["GET"]
 
 

@@ -11,7 +11,16 @@ import pytest
 from tests.cli.conftest import FakePlugbay, Tool
 
 UUID = "0e3c5f3a-4a3b-4f53-9be0-30c3d0d9f2a1"
-ADA: dict[str, Any] = {"uuid": UUID, "name": "Ada", "plan": "free", "status": "enabled", "created": 1_700_000_000.0}
+ADA: dict[str, Any] = {
+    "uuid": UUID,
+    "name": "Ada",
+    "role": "tenant",
+    "admin": "",
+    "plan": "free",
+    "status": "enabled",
+    "created": 1_700_000_000.0,
+}
+OTHER = "7c1f6f0e-6b0a-4a53-8d1c-2f4e9a7b3c55"
 WITH_KEY = ADA | {"key": "pbt_secret"}
 UPLOADED = {
     "name": "hello",
@@ -23,19 +32,26 @@ def test_add_shows_the_key(plugbay: FakePlugbay, tool: Tool) -> None:
     plugbay.answers_json("POST", "/api/tenants", WITH_KEY, 201)
     shown = tool("tenants", "add", "Ada", "--plan", "standard")
     assert shown.exit_code == 0
-    assert json.loads(plugbay.last.body) == {"name": "Ada", "plan": "standard"}
+    assert json.loads(plugbay.last.body) == {"name": "Ada", "role": "tenant", "plan": "standard"}
     assert UUID in shown.stdout and "key  pbt_secret" in shown.stdout
     assert json.loads(tool("tenants", "add", "Ada", "--json").stdout) == WITH_KEY
-    assert json.loads(plugbay.last.body) == {"name": "Ada", "plan": "free"}
+    assert json.loads(plugbay.last.body) == {"name": "Ada", "role": "tenant"}
+    assert tool("tenants", "add", "Ada", "--role", "admin").exit_code == 0
+    assert json.loads(plugbay.last.body) == {"name": "Ada", "role": "admin"}
+    assert tool("tenants", "add", "Ada", "--role", "root").exit_code == 2
 
 
 def test_list_reads_every_page(plugbay: FakePlugbay, tool: Tool) -> None:
     plugbay.answers_json("GET", "/api/tenants", {"tenants": [ADA], "next": None})
     shown = tool("tenants", "list", "ad a")
     assert shown.exit_code == 0
-    assert shown.stdout.split("\n")[1].split()[:4] == [UUID, "Ada", "free", "enabled"]
+    assert shown.stdout.split("\n")[1].split()[:5] == [UUID, "Ada", "tenant", "free", "enabled"]
     assert "search=ad+a" in plugbay.last.target or "search=ad%20a" in plugbay.last.target
     assert json.loads(tool("tenants", "list", "--json").stdout) == {"tenants": [ADA]}
+    plugbay.answers_json("GET", "/api/tenants", {"tenants": [ADA | {"admin": OTHER}], "next": None})
+    shown = tool("tenants", "list", "--role", "tenant", "--admin", OTHER)
+    assert shown.stdout.split("\n")[1].split()[-1] == OTHER
+    assert plugbay.last.target.endswith(f"&role=tenant&admin={OTHER}")
 
 
 def test_show_has_the_modules(plugbay: FakePlugbay, tool: Tool) -> None:
@@ -55,6 +71,7 @@ def test_show_has_the_modules(plugbay: FakePlugbay, tool: Tool) -> None:
         (["enable", UUID], {"status": "enabled"}),
         (["disable", UUID], {"status": "disabled"}),
         (["plan", UUID, "standard"], {"plan": "standard"}),
+        (["hand-over", UUID, OTHER], {"admin": OTHER}),
     ],
 )
 def test_changes(plugbay: FakePlugbay, tool: Tool, command: list[str], change: dict[str, str]) -> None:

@@ -72,7 +72,7 @@ async def test_a_tenant_is_registered_with_a_uuid_and_a_key_of_its_own(plane: Te
     key = made.pop("key")
     assert len(key) >= 43
     shown: dict[str, Any] = {"uuid": made["uuid"], "name": "Ada & Söhne", "plan": "standard", "status": "enabled"}
-    assert made == {**shown, "created": made["created"], "address": ""}
+    assert made == {**shown, "created": made["created"], "address": "", "role": "tenant", "admin": ""}
     seen = await plane.client.get(f"/api/tenants/{made['uuid']}")
     assert (seen.status_code, seen.json()) == (200, made)
     assert key not in (await plane.client.get("/api/tenants")).text

@@ -10,7 +10,7 @@ import pytest
 from gateway import limits
 from gateway.limits import OverPlan, PlanLimits
 from plans import Plan
-from store.contract import Tenant
+from store.contract import Role, Tenant
 
 BASE = {"memory_mb": 256, "cpus": 1.0, "runners": 1, "workers": 4}
 
@@ -119,4 +119,13 @@ async def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
 
 async def test_a_plan_that_is_no_more_is_free() -> None:
     async with of(seconds=1.5).within(tenant(plan="gone")) as plan:
+        assert plan is not None
         assert plan.seconds == 1.5
+
+
+async def test_no_plan_bounds_an_admin() -> None:
+    known = of(rate=0.001, burst=1, concurrency=1, queue=0, results=0)
+    admin = Tenant(uuid="a", plan="", role=Role.ADMIN)
+    async with known.within(admin) as first, known.within(admin) as second, known.place(admin) as third:
+        assert [first, second, third] == [None] * 3
+    assert [known.named(admin), known.plan(admin), known.plan(None)] == [None] * 3

@@ -11,6 +11,7 @@ import pytest_asyncio
 from gateway import api_keys
 from gateway.api_keys import Scope
 from gateway.control.app import routes_alone
+from gateway.control.scopes import ADMINS as OF_ADMINS
 from gateway.control.scopes import TENANTS
 from tests.catalogue.conftest import importer
 from tests.gateway.control_server import problems
@@ -86,6 +87,44 @@ async def test_each_key_opens_what_its_scopes_say(plane: TenantPlane) -> None:
                     assert answer.status_code == 403, (route, granted, answer.text)
                     told = "the admin's key" if needed is None else f"a key with the scope {needed}"
                     assert problems(answer.json()) == {"Authorization": f"This takes {told}."}
+
+
+async def test_a_further_admins_key_opens_what_is_its_own_and_its_tenants(plane: TenantPlane) -> None:
+    """Itself, its tenant, and four that are nothing of its: they are answered alike."""
+    ada = await plane.register("A", role="admin")
+    async with plane.speaking(ada["key"]) as hers:
+        carl = (await hers.post("/api/tenants", json={"name": "C"})).json()
+        bob = await plane.register("B", role="admin")
+        async with plane.speaking(bob["key"]) as his:
+            dora = (await his.post("/api/tenants", json={"name": "D"})).json()
+        eve = await plane.register("E")
+        strangers = [bob["uuid"], dora["uuid"], eve["uuid"], "22222222-2222-4222-8222-222222222222"]
+        its_tenants = {route for its in OF_ADMINS.values() for route in its}
+        its_own = {route for its in TENANTS.values() for route in its}
+        assert its_tenants < ADMINS
+        for route in (*its_own, *sorted(ADMINS), "GET /api", "GET /api/nothing", "PUT /api/modules"):
+            method, _, path = route.partition(" ")
+            path = path.replace("{id}", "0").replace("{name}", "nothing").replace("{number}", "7")
+            about = [ada["uuid"], carl["uuid"], *strangers] if "{uuid}" in path else [ada["uuid"]]
+            for uuid in about:
+                if method == "DELETE" and path == "/api/tenants/{uuid}" and uuid == carl["uuid"]:
+                    continue  # it is asked for below
+                answer = await hers.request(method, path.replace("{uuid}", uuid))
+                mine = uuid == ada["uuid"] and "{uuid}" in path
+                opened = uuid not in strangers and route in (its_own if mine else its_own | its_tenants)
+                if opened:
+                    assert answer.status_code not in (401, 403, 405, 500), (route, answer.text)
+                else:
+                    assert answer.status_code == 403, (route, uuid, answer.text)
+                    assert problems(answer.json()) == {"Authorization": "This takes the admin's key."}
+        key = (await hers.post(f"/api/tenants/{ada['uuid']}/api-keys", json={"name": "x", "scopes": ["deploy"]})).json()
+        async with plane.speaking(key["key"]) as deploys:
+            assert (await deploys.get(f"/api/tenants/{carl['uuid']}/modules")).status_code == 200
+            for path in ("/api/tenants", f"/api/tenants/{carl['uuid']}"):
+                told = problems((await deploys.get(path)).json())
+                assert told == {"Authorization": "This takes a key with the scope manage."}
+        assert (await hers.delete(f"/api/tenants/{carl['uuid']}")).status_code == 204
+        assert (await hers.get(f"/api/tenants/{carl['uuid']}")).status_code == 403
 
 
 async def test_no_other_spelling_of_its_path_is_its_own(plane: TenantPlane) -> None:
