@@ -24,6 +24,7 @@ from gateway.credentials import Credentials
 from gateway.http.deadlines import Bounds
 from gateway.http.forwarded import Proxy
 from gateway.http.protocol import strict_protocol
+from gateway.kept.consumer import Consumer
 from gateway.limits import PlanLimits
 from gateway.logs import CallLogs
 from gateway.metrics import Metrics
@@ -71,6 +72,7 @@ class Front:
         self._settings = settings
         self._parts = parts
         self._logs = CallLogs(settings.LOGS_KEPT_BYTES)
+        self._consumer: Consumer | None = None
         self._metrics = Metrics(lambda: parts.broker.unanswered, lambda: parts.journal.dropped)
 
     async def start(self) -> None:
@@ -103,17 +105,20 @@ class Front:
         await self._audit.close()
 
     async def until(self, stop: asyncio.Event) -> None:
-        """Returns at `stop`. Raises Broken when the plugin folders are not followed any more."""
+        """Returns at `stop`. Raises Broken when the plugin folders are not followed any more, or kept calls not run."""
         stopped = asyncio.create_task(stop.wait(), name="wait for the end")
-        ended = asyncio.create_task(self.catalogue.ended(), name="wait for the catalogue")
+        ends = {asyncio.create_task(self.catalogue.ended()): "the plugin folders are not followed any more"}
+        if self._consumer is not None:
+            ends[asyncio.create_task(self._consumer.ended())] = "calls that nobody waits for are not run any more"
         try:
-            await asyncio.wait({stopped, ended}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({stopped, *ends}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            stopped.cancel()
-            ended.cancel()
-        if ended.done() and (error := ended.exception()) is not None:
-            log.critical("the plugin folders are not followed any more, so this process ends", exc_info=error)
-            raise Broken(f"{type(error).__name__}: {error}") from error
+            for task in (stopped, *ends):
+                task.cancel()
+        for ended, what in ends.items():
+            if ended.done() and (error := ended.exception()) is not None:
+                log.critical("%s, so this process ends", what, exc_info=error)
+                raise Broken(f"{type(error).__name__}: {error}") from error
 
     @contextlib.asynccontextmanager
     async def listening(
@@ -130,6 +135,7 @@ class Front:
             await planes.consumer.drain()
 
         serving = asyncio.create_task(serve(), name="http server")
+        self._consumer = planes.consumer
         planes.consumer.start()
         try:
             yield

@@ -64,6 +64,13 @@ class Consumer:
         """Runs calls from now on."""
         self._loop = asyncio.create_task(self._run(), name="kept calls")
 
+    async def ended(self) -> None:
+        """Returns when no calls are run any more; raises what it failed by."""
+        if self._loop is not None:
+            await asyncio.wait({self._loop})
+            if not self._loop.cancelled():
+                self._loop.result()
+
     def stop(self) -> None:
         """Takes no more."""
         self._stopping = True

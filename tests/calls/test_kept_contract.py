@@ -329,15 +329,18 @@ async def test_another_process_finds_what_was_kept_and_runs_what_was_taken(place
     assert await before.take() == Taken(later, 1)
     await before.again(later.id, 0, counts=True)
     await put(before, waiting)
+    others = [call(2) for _ in range(3)]
+    await put(before, *others)
     assert await before.hold("key", owner(1), b"mark", 60) is None
     await before.close()
     after = await place.open()
     assert await after.find("key") == Found(owner(1), None, b"mark")
     assert await found(after, done) == result()
+    assert [await after.take({owner(0)}) for _ in others] == [Taken(one, 1) for one in others]
     again = [await after.take() for _ in range(3)]
     assert {one.call.id: one.attempt for one in again if one} == {taken.id: 2, later.id: 2, waiting.id: 1}
     assert await after.take() is None
-    assert after.waiting == 3
+    assert after.waiting == 6
 
 
 async def test_once_closed_it_says_so(kept: KeptCalls) -> None:

@@ -154,3 +154,18 @@ def test_a_defect_has_an_exit_status_of_its_own() -> None:
     )
     assert done.returncode == 70
     assert done.stderr == "plugbay: ended by a defect: ValueError: a defect; its log says more\n"
+
+
+async def test_kept_calls_that_are_not_run_any_more_end_the_process(
+    front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def take(_: SqliteKept, but: object) -> None:
+        raise ValueError("a defect")
+
+    async def finish(_: asyncio.Task[None]) -> None:
+        pass
+
+    monkeypatch.setattr(SqliteKept, "take", take)
+    async with front.listening(socket.create_server(("127.0.0.1", 0)), finish):
+        with pytest.raises(Broken, match="ValueError: a defect"):
+            await front.until(asyncio.Event())

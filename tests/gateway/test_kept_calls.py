@@ -192,10 +192,10 @@ async def test_one_owner_leaves_places_to_others(plane: Gateways) -> None:
     for _ in range(40):
         await accepted(plane.one)
     await until(lambda: len(plane.runs.calls) >= 16)
-    where = await accepted(plane.one, HELLO.replace(ADA, BOB))
-    await until(lambda: BOB in plane.runs.owners)
-    assert plane.runs.owners.count(ADA) < 40
-    assert (await plane.one.send("GET", where)).status == 202
+    places = [await accepted(plane.one, HELLO.replace(ADA, BOB)) for _ in range(3)]
+    await until(lambda: plane.runs.owners.count(BOB) == 3)
+    assert plane.runs.owners.count(ADA) == 16, "half of the places of both gateways"
+    assert [(await plane.one.send("GET", where)).status for where in places] == [202] * 3
 
 
 @pytest.mark.parametrize("plan", ["few", "none"])
