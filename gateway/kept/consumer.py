@@ -108,7 +108,8 @@ class Consumer:
             taken = await self._kept.take([owner for owner, running in self._owners.items() if running >= free])
             if taken is None:
                 return
-            self._begin(taken)
+            if taken.call.id not in self._tasks:  # else this process was suspended until its lease was over
+                self._begin(taken)
 
     def _begin(self, taken: Taken) -> None:
         id = taken.call.id

@@ -165,8 +165,8 @@ def test_i26_another_preference_changes_nothing(attacker: Attacker) -> None:
     attacker.refused(request(CALL, b"Prefer: respond-async; " + b"x" * 1_000_000), 431)
 
 
-def test_i26_asynchronous_calls_and_their_results_are_bounded(attacker: Attacker) -> None:
-    count, most = 22, 1000
+def test_i26_asynchronous_calls_leave_nothing_behind(attacker: Attacker) -> None:
+    """That they are refused at a bound is in tests/embedded/test_later.py, where it is a low one."""
     later = request(b"/rest/services/given/name/?name=x", b"Prefer: respond-async, wait=999999")
 
     with Wire(attacker.url) as wire:
@@ -181,16 +181,15 @@ def test_i26_asynchronous_calls_and_their_results_are_bounded(attacker: Attacker
                     assert answer is not None
                     yield answer
 
-        accepted = list(answers([later] * (count * 50)))
+        accepted = list(answers([later] * 250))
         assert {answer.status for answer in accepted} <= {202, 429}
         places = [answer.headers["location"].encode() for answer in accepted if answer.status == 202]
         found = Counter(answer.status for answer in answers([request(place) for place in places]))
-        assert set(found) <= {200, 202, 404}
-        assert found[200] <= most
+        assert set(found) <= {200, 202}
         forgotten = Counter(answer.status for answer in answers([request(place, method=b"DELETE") for place in places]))
         assert set(forgotten) <= {204, 404}
     large = {"content": bytes(10_000_000), "headers": {"Prefer": "respond-async", "Content-Type": "text/x"}}
-    sent = [attacker.request("POST", "/rest/services/given/all/", **large) for _ in range(8)]
+    sent = [attacker.request("POST", "/rest/services/given/all/", **large) for _ in range(3)]
     assert {one.status_code for one in sent} <= {202, 429}
     for one in sent:
         if one.status_code == 202:

@@ -198,7 +198,9 @@ async def test_a_removed_tenant_is_gone_with_all_it_had(plane: TenantPlane) -> N
     made = await plane.register("Ada")
     path = f"/api/tenants/{made['uuid']}"
     await plane.client.put(f"{path}/modules/hello", content=source("hello"), headers=PYTHON)
+    assert await plane.services.kept.hold("a result", made["uuid"], b"", 60) is None
     assert (await plane.client.delete(path)).status_code == 204
+    assert await plane.services.kept.find("a result") is None
     for method in ("GET", "DELETE"):
         assert (await plane.client.request(method, path)).status_code == 404
     assert (await plane.speaking(made["key"]).get(path)).status_code == 401
