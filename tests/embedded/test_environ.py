@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.embedded.server import ADMIN_KEY, SECRETS_KEY, Embedded, running
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.needs("bubblewrap")
 
@@ -139,7 +140,7 @@ def test_another_key_takes_over(tmp_path: Path) -> None:
         token_key = platform.api("POST", f"/tenants/{tenant}/token-keys").json()["id"]
     with running(*folders, SECRETS_KEY=NEWER_KEY, SECRETS_KEY_OLD=SECRETS_KEY) as platform:
         assert found(platform, tenant) == [CANARY, CANARY]
-        assert "2 secrets were encrypted with SECRETS_KEY" in platform.log
+        eventually(lambda: "2 secrets were encrypted with SECRETS_KEY" in platform.log)
     with running(*folders, SECRETS_KEY=NEWER_KEY) as platform:
         assert found(platform, tenant) == [CANARY, CANARY]
         keys = platform.api("GET", f"/tenants/{tenant}/token-keys").json()["keys"]
