@@ -38,7 +38,7 @@ _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     status: {"model": Problem, "description": text}
     for status, text in {
         401: "The key is missing or wrong",
-        403: "The key is a tenant's, and this is not the tenant's own, or takes a scope that the key has not",
+        403: "The key is a tenant's or a further admin's, and this is not its own, or takes a scope that the key has not",
         404: "What is named does not exist",
         422: "The request is not valid; `errors` names each field",
         503: "Not now: see `Retry-After`",

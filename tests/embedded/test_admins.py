@@ -94,6 +94,12 @@ def test_it_is_served_from_a_pool_of_its_own_until_it_is_removed(server: Embedde
         "called\n"
     ] * 2
 
+    later = server.get(f"/{ada.uuid}/m/seen/", headers={"Prefer": "respond-async"})
+    assert later.status_code == 202, later.text
+    result = f"{server.url}{later.json()['result']}"
+    eventually(lambda: httpx.get(result).status_code == 200)
+    assert httpx.get(result).json()["response"]["seen"]["zygote"] == seen["zygote"]
+
     answer = ada.client.put(f"/tenants/{ada.uuid}/environ/OWN", json={"value": "x"})
     assert answer.status_code == 201
     eventually(lambda: "OWN" in ada.calls()["environ"])

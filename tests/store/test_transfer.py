@@ -13,7 +13,7 @@ import pytest
 
 from calls import bundle as bundles
 from store.audit import Entry, new_id
-from store.contract import Module, Status, Store, Tenant, Version
+from store.contract import Module, Role, Status, Store, Tenant, Version
 from store.records import FORMAT, BadFile, Begin, BundleRecord, End, ModuleRecord, Record
 from store.transfer import Copied, Interfered, export_store, import_store
 from tests.store.test_contract import ADMIN, HOSTILE, KINDS, TENANT, kept, module
@@ -52,13 +52,22 @@ async def fill(store: Store) -> None:
             signing_keys="k",
             signatures="s",
             api_keys="a",
+            admin=ADMIN,
         )
     )
-    await store.add_tenant(Tenant(uuid=ADMIN, status=Status.DISABLED))
+    await store.add_tenant(Tenant(uuid=ADMIN, plan="", role=Role.ADMIN, status=Status.DISABLED))
     await store.variables.put(TENANT, "sealed", 0)
     await store.audit.add(
         [
-            Entry(id=new_id(number), who=text, what=text, address=text, tenant=TENANT, about=((text, text), ("n", "1")))
+            Entry(
+                id=new_id(number),
+                who=text,
+                what=text,
+                address=text,
+                tenant=TENANT,
+                about=((text, text), ("n", "1")),
+                admin=ADMIN,
+            )
             for number in range(30)
             for text in HOSTILE
         ]
@@ -153,6 +162,16 @@ async def test_a_name_that_another_tenant_has_is_told(make: Make) -> None:
     await second.add_tenant(Tenant(uuid=ADMIN, name="ada"))
     with pytest.raises(Interfered, match="is called Ada"):
         await import_store(second, await exported(first))
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+async def test_an_admin_does_not_take_the_place_of_a_tenant(make: Make, kind: str) -> None:
+    first, second = await make("sqlite"), await make(kind)
+    await first.add_tenant(Tenant(uuid=TENANT, plan="", role=Role.ADMIN))
+    await second.add_tenant(Tenant(uuid=TENANT))
+    with pytest.raises(Interfered, match=f"{TENANT} is tenant here, and admin there"):
+        await import_store(second, await exported(first))
+    assert await second.tenants() == [Tenant(uuid=TENANT)]
 
 
 async def test_an_empty_store_gives_an_empty_one(make: Make) -> None:
