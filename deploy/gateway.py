@@ -81,7 +81,8 @@ class Gateway:
         broker.on_join.append(ledger.joined)
         await broker.open()
         stack.push_async_callback(broker.close)
-        kept = RedisKept(settings.KEPT_URL or settings.REDIS_URL, kept_bounds(settings))
+        address = "KEPT_URL" if settings.KEPT_URL else "REDIS_URL"
+        kept = RedisKept(getattr(settings, address), kept_bounds(settings), address)
         stack.push_async_callback(kept.close)
         await kept.open()
         inspection = Inspection(broker, settings.MAX_IMPORT_SECS)

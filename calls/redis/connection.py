@@ -20,7 +20,7 @@ _NOTHING: Final = object()
 
 
 class BadAddress(ValueError):
-    """REDIS_URL is not the address of a Redis; the message says what it takes."""
+    """A setting is not the address of a Redis; the message says which, and what it takes."""
 
 
 class RedisError(Exception):
@@ -42,7 +42,7 @@ class Address:
         return self.target if isinstance(self.target, str) else f"{self.target[0]}:{self.target[1]}"
 
 
-def parse_address(url: str) -> Address:
+def parse_address(url: str, setting: str = "REDIS_URL") -> Address:
     """`redis://[[user]:password@]host[:port][/database]` or `unix://[[user]:password@]/path`. Raises BadAddress."""
     parts = urlsplit(url)
     username, password = unquote(parts.username or "default"), unquote(parts.password or "")
@@ -54,7 +54,7 @@ def parse_address(url: str) -> Address:
             return Address((parts.hostname, parts.port or 6379), username, password, database)
     except ValueError:
         pass  # a port or a database that is not a number
-    raise BadAddress("REDIS_URL: redis://[[user]:password@]host[:port][/database] or unix://[[user]:password@]/path")
+    raise BadAddress(f"{setting}: redis://[[user]:password@]host[:port][/database] or unix://[[user]:password@]/path")
 
 
 class Connection(asyncio.Protocol):

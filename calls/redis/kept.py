@@ -37,9 +37,10 @@ ANSWER_SECS: Final = 5.0
 class RedisKept:
     """See calls.kept.KeptCalls. Redis may come and go: each operation connects when there is no connection."""
 
-    def __init__(self, url: str, bounds: KeptBounds) -> None:
-        """Raises BadAddress."""
-        self._address = parse_address(url)
+    def __init__(self, url: str, bounds: KeptBounds, setting: str = "KEPT_URL") -> None:
+        """`setting` names the address. Raises BadAddress."""
+        self._address = parse_address(url, setting)
+        self._setting = setting
         self._bounds = bounds
         self._connection: Connection | None = None
         self._connecting = asyncio.Lock()
@@ -52,7 +53,7 @@ class RedisKept:
         try:
             await self._connected()
         except (OSError, RedisError, TimeoutError) as error:
-            if isinstance(error, RedisError) and (unfit := fitness.refused(error)) is not None:
+            if isinstance(error, RedisError) and (unfit := fitness.refused(error, self._setting)) is not None:
                 raise unfit from error
             log.warning("redis %s: calls cannot be kept yet: %s", self._address, error)
 
@@ -152,7 +153,7 @@ class RedisKept:
                 async with asyncio.timeout(ANSWER_SECS):
                     connection = await Connection.open(self._address, _ignore, self._lost)
                     try:
-                        await fitness.check(connection)
+                        await fitness.check(connection, self._setting)
                     except BaseException:
                         await connection.close()
                         raise

@@ -107,6 +107,8 @@ class Book:
 
     def hold(self, id: str, owner: str, size: int, ends: float) -> list[str]:
         """Takes an id for a result. Raises Full."""
+        if id in self._entries:  # its time is over
+            self.drop(id)
         dropped = self._make_room(owner, size)
         self._add(id, Entry(owner, size, State.HELD, ends=ends))
         return dropped

@@ -91,7 +91,7 @@ def test_a_name_that_is_no_setting(tmp_path: Path, name: str) -> None:
         load(tmp_path, {})
 
 
-@pytest.mark.parametrize("setting", ["REDIS_URL", "MONGO_URI"])
+@pytest.mark.parametrize("setting", ["REDIS_URL", "KEPT_URL", "MONGO_URI"])
 def test_a_setting_of_the_stack(plugins: Path, tmp_path: Path, setting: str) -> None:
     scheme = setting.partition("_")[0].lower().replace("mongo", "mongodb")
     assert refusal(plugins, tmp_path, **{setting: f"{scheme}://secret@127.0.0.1"}) == (
