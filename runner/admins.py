@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from runner.limits import PoolLimits
 from runner.modules import ModuleSource
 from runner.own_variables import OwnVariables, VariablesOf
 from runner.pool import Environment, Pool
+from runner.tenants import Consumed
 from store.contract import StoreUnavailable
 
 log = logging.getLogger("plugbay.runner")
@@ -49,6 +51,7 @@ class AdminPools:
         folder: Path,
         limits: PoolLimits,
         variables_of: VariablesOf,
+        consumed: Consumed,
     ) -> None:
         """`limits`: of each."""
         self._launcher = launcher
@@ -57,6 +60,7 @@ class AdminPools:
         self._folder = folder
         self._limits = limits
         self._variables_of = variables_of
+        self._consumed = consumed
         self._pools: dict[str, Pool] = {}
         self._ending: set[Pool] = set()
         """Pools that finish their calls; their owners' next calls, if there are any, go to others."""
@@ -80,6 +84,7 @@ class AdminPools:
             self._folder,
             self._limits,
             own=OwnVariables(owner, self._variables_of),
+            consumed=partial(self._consumed, owner),
         )
         self._own(self._start(owner, pool))
         return pool

@@ -14,7 +14,7 @@ from runner.launcher import ControlMissing, LaunchFailed
 from runner.limits import PoolLimits
 from runner.runner import DRAINED, Limits, Owner, Runner
 from runner.states import State
-from runner.upkeep import Upkeep
+from runner.upkeep import Upkeep, Weighing
 from store.contract import StoreUnavailable
 
 log = logging.getLogger("plugbay.runner")
@@ -40,9 +40,6 @@ class Supply(Protocol):
     def take(self, limits: Limits) -> Runner | None:
         """A prewarmed runner to bind, which can be given these limits; None: start one. Raises LaunchFailed
         when neither is allowed now."""
-
-    def consumed(self, seconds: float) -> None:
-        """The tenant's runners have had so much more processor time."""
 
 
 class Boss(Owner, Protocol):
@@ -71,8 +68,10 @@ class Crew:
         make: Callable[[Limits], Runner],
         limits: PoolLimits,
         supply: Supply | None,
+        weighs: bool,
     ) -> None:
-        """`make` gives a runner, not started, that answers to `boss`."""
+        """`make` gives a runner, not started, that answers to `boss`. `weighs`: somebody wants to know their processor
+        time, without a `supply` too."""
         self.runners: list[Runner] = []
         """Whatever their state."""
         self.wanted = limits.runners
@@ -86,6 +85,7 @@ class Crew:
         self._boss = boss
         self._make = make
         self._supply = supply
+        self._weighs = weighs
         self._failures = 0
         self._refilling = False
         self._widening = False
@@ -112,6 +112,8 @@ class Crew:
         if self._supply is not None:
             upkeep = Upkeep(self, self.limits.max_calls, self.limits.worker_idle_secs)
             self._upkeep = self.own(upkeep.run())
+        elif self._weighs:
+            self._upkeep = self.own(Weighing(self.usable).run())
 
     async def _fill(self) -> None:
         while self._standing() < self.wanted:
@@ -265,11 +267,6 @@ class Crew:
         if not self._refilling:
             self._refilling = True
             self.own(self._refill(self._delay()))
-
-    def consumed(self, seconds: float) -> None:
-        """Its runners have had so much more processor time."""
-        if self._supply is not None:
-            self._supply.consumed(seconds)
 
     def _delay(self) -> float:
         return _RESTART_SECS[min(self._failures, len(_RESTART_SECS)) - 1] if self._failures else 0.0

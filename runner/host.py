@@ -74,7 +74,7 @@ class Host:
         self._tenants = TenantPools(
             launcher, source, NoEnvironment(), self._folder, tenants, plan_of, variables_of, consumed
         )
-        self._admins = AdminPools(admins or launcher, source, environment, self._folder, limits, variables_of)
+        self._admins = AdminPools(admins or launcher, source, environment, self._folder, limits, variables_of, consumed)
         self._sorting = Sorting(role_of, {Role.ADMIN: self._admins.accept, Role.TENANT: self._tenants.accept})
 
     async def start(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -58,16 +59,20 @@ class Pool:
         limits: PoolLimits,
         supply: Supply | None = None,
         own: OwnVariables | None = None,
+        consumed: Callable[[float], None] | None = None,
     ) -> None:
         """`kind`: see PoolStatus. `supply`: a tenant's; then there are more runners while calls wait, and what is worn out is replaced.
-        `own`: variables besides those of `environment`."""
+        `own`: variables besides those of `environment`. `consumed` is told of the processor time that its runners have."""
         self.name = name
         self._kind = kind
+        self._consumed = consumed
         self.owner = owner
         self._environment = environment
         self._own = own
         self._is_tenants = supply is not None
-        self._crew = Crew(self, lambda bounds: Runner(self, launcher, folder, trust, bounds), limits, supply)
+        self._crew = Crew(
+            self, lambda bounds: Runner(self, launcher, folder, trust, bounds), limits, supply, consumed is not None
+        )
         self._modules = OwnerModules(owner, source)
         self._dispatcher = Dispatcher(limits.max_queue_secs, limits.worker_async_calls, self._grow)
         self._inspector = Inspector(self._modules, self._fork_inspector, self.worker_kill)
@@ -280,7 +285,8 @@ class Pool:
 
     def consumed(self, seconds: float) -> None:
         """See Owner."""
-        self._crew.consumed(seconds)
+        if self._consumed is not None:
+            self._consumed(seconds)
 
     async def scale(self, size: int) -> None:
         """See Crew."""

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -57,10 +58,10 @@ class PlanOf(Protocol):
 
 
 class Consumed(Protocol):
-    """Hears of the processor time that tenants use."""
+    """Hears of the processor time that tenants and further admins use."""
 
     def __call__(self, owner: str, seconds: float) -> None:
-        """The runners of this tenant have had so much more, their starts included."""
+        """The runners of this one have had so much more, their starts included."""
 
 
 def uncounted(owner: str, seconds: float) -> None:
@@ -108,7 +109,7 @@ class TenantPools:
         self._limits = limits
         self._plan_of = plan_of
         self._variables_of = variables_of
-        self.consumed = consumed
+        self._consumed = consumed
         self._stock = Stock(limits.prewarmed, self._new_runner, lambda: not self._full())
         self._budget = StartBudget(limits.starts_per_minute)
         self._pools: dict[str, Pool] = {}
@@ -208,6 +209,7 @@ class TenantPools:
             self._limits.pool,
             _Supply(self, owner),
             OwnVariables(owner, self._variables_of),
+            partial(self._consumed, owner),
         )
         if leaving is not None:
             self._heirs[pool] = leaving
@@ -359,7 +361,3 @@ class _Supply:
     def take(self, limits: Limits) -> Runner | None:
         """See Supply."""
         return self._pools.take(self._owner, limits)
-
-    def consumed(self, seconds: float) -> None:
-        """See Supply."""
-        self._pools.consumed(self._owner, seconds)

@@ -1,9 +1,11 @@
-"""What a tenant's pool does besides answering calls: replaces runners that are worn out, ends those not needed."""
+"""What pools do besides answering calls: a tenant's replaces runners that are worn out and ends those not needed, and
+a further admin's has what they use be told."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from runner.launcher import ControlMissing, LaunchFailed
@@ -15,6 +17,29 @@ CHECK_SECS: Final = 2.0
 """Seconds between two looks at the runners of a pool; a runner may answer more calls than it should for so long."""
 MAX_MEMORY_LEFT: Final = 0.75
 """Part of a runner's memory that its calls may leave taken."""
+
+
+class Weighing:
+    """Has what a pool's runners use be told, and nothing else: of a pool whose runners stay, however worn."""
+
+    def __init__(self, usable: Callable[[], list[Runner]]) -> None:
+        """`usable` gives the runners that take calls."""
+        self._usable = usable
+        self._weighed: dict[str, int] = {}
+        """Calls a runner had answered when it was last looked at and had no call, by its id."""
+
+    async def run(self) -> None:
+        """Looks again and again, until it is cancelled."""
+        while True:
+            await asyncio.sleep(CHECK_SECS)
+            runners = self._usable()
+            self._weighed = {runner.id: self._weighed.get(runner.id, 0) for runner in runners}
+            for runner in runners:
+                busy, calls = runner.busy, runner.calls
+                if busy or calls != self._weighed[runner.id]:
+                    await runner.look()
+                    if not busy:
+                        self._weighed[runner.id] = calls
 
 
 class Keeper(Protocol):

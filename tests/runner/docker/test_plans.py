@@ -16,6 +16,7 @@ from calls.pools import PoolStatus
 from plans import DEFAULT_IMPORTS
 from runner.docker.template import LABEL_RUNNER, MIB
 from runner.limits import PoolLimits
+from store.contract import Role
 from tests.runner.bench import Bench, hosting, limits, runner_limits, tenants
 from tests.runner.docker import stack
 from tests.runner.test_calls import source
@@ -23,7 +24,7 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.needs("docker")
 
-SMALL, LARGE, TINY = (f"00000000-0000-4000-8000-00000000000{digit}" for digit in "abc")
+SMALL, LARGE, TINY, ADMIN = (f"00000000-0000-4000-8000-00000000000{digit}" for digit in "abcd")
 IMPORTS = Imports("free", tuple(DEFAULT_IMPORTS))
 FREE = limits(warm_workers=1, max_runners=1, runner=runner_limits(workers=2, imports=IMPORTS))
 PLANS = {
@@ -53,11 +54,18 @@ async def plan_of(owner: str) -> PoolLimits:
     return PLANS[owner]
 
 
+async def role_of(owner: str) -> Role:
+    return Role.ADMIN if owner == ADMIN else Role.TENANT
+
+
 @pytest.fixture(params=["runc", pytest.param("runsc", marks=pytest.mark.needs("gvisor"))])
 async def bench(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Bench]:
     """A host with tenants of two plans."""
     wanted = stack.installation(folder, runtime=request.param)
-    async with stack.launching(wanted) as launcher, hosting(launcher, limits(), tenants(pool=FREE), plan_of) as bench:
+    async with (
+        stack.launching(wanted) as launcher,
+        hosting(launcher, limits(), tenants(pool=FREE), plan_of, role_of=role_of) as bench,
+    ):
         bench.modules.put("who", source("return os.getuid()"))
         bench.modules.put("native", source("import ctypes\nreturn ctypes.sizeof(ctypes.c_int32)"))
         bench.modules.put("large", source("return len(b'x' * (300 << 20))"))
@@ -123,6 +131,22 @@ async def test_processor_time_is_told_while_a_runner_has_calls_and_when_it_ends(
     bench.host.end(LARGE, 5)
     await until(lambda: bench.consumed.get(LARGE, 0) >= 0.3)
     assert set(bench.consumed) == {SMALL, LARGE}
+
+
+@pytest.mark.parametrize("bench", ["runc"], indirect=True)
+async def test_that_of_a_further_admin_is_told_too_and_its_runners_stay(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.upkeep.CHECK_SECS", 0.05)
+    bench.modules.put("who", source(BURN))
+    await bench.value("who", "run", owner=ADMIN, seconds=0.3)
+    await until(lambda: bench.consumed.get(ADMIN, 0) >= 0.3)
+    [runner] = pool_of(bench, ADMIN).runners
+    told = bench.consumed[ADMIN]
+    long = bench.start("who", "run", owner=ADMIN, seconds=1)
+    await until(lambda: bench.consumed[ADMIN] >= told + 0.3)
+    await long
+    assert [one.id for one in pool_of(bench, ADMIN).runners] == [runner.id]
 
 
 @pytest.mark.parametrize("bench", ["runc"], indirect=True)
