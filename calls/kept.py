@@ -173,9 +173,9 @@ class KeptCalls(Protocol):
     async def renew(self, ids: Collection[str]) -> None:
         """These calls still run here: their leases begin anew."""
 
-    async def again(self, id: str, secs: float, *, counts: bool) -> None:
+    async def again(self, taken: Taken, secs: float, *, counts: bool) -> None:
         """Has a call that was taken be run once more, so many seconds later. When it does not count, this attempt was
-        none."""
+        none. Without effect when it was forgotten, or taken once more, meanwhile."""
 
     async def finish(self, id: str, result: Result, most: int) -> None:
         """Keeps the result of a call that was taken, or of what is held; the first one stands. Without effect when it

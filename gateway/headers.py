@@ -22,7 +22,13 @@ _ONE: Final = frozenset(
 )
 """Allowed, and at most once: of several the last one holds."""
 _OWN: Final = (
-    *("x-accel-", "x-forwarded-", "x-sendfile", "x-lighttpd-", "x-call-id", "x-given-up", "x-content-type-options"),
+    "x-accel-",
+    "x-forwarded-",
+    "x-sendfile",
+    "x-lighttpd-",
+    "x-call-id",
+    "x-given-up",
+    "x-content-type-options",
 )
 """Beginnings of X- headers that proxies act on or the platform sets."""
 _BELOW: Final = re.compile(r"(?:[A-Za-z0-9_-]+/)*[A-Za-z0-9_-]*(?:[?#][!-~]*)?")

@@ -74,10 +74,13 @@ class RedisKept:
 
     async def hold(self, id: str, owner: str, mark: bytes, secs: float) -> Found | None:
         """See KeptCalls."""
-        told = await self._do("hold", id, owner, mark, size_of(mark), _ms(secs), *self._most)
-        if isinstance(told, bytes):
-            self._refuse(told, 0)
-        return _found(told)
+        while (told := await self._do("hold", id, owner, mark, size_of(mark), _ms(secs), *self._most)) is not None:
+            if isinstance(told, bytes):
+                self._refuse(told, 0)
+            if (found := _found(told)) is not None:
+                return found
+            await self.forget(id)  # it cannot be read
+        return None
 
     async def find(self, id: str) -> Found | None:
         """See KeptCalls."""
@@ -106,9 +109,9 @@ class RedisKept:
         """See KeptCalls."""
         await self._do("renew", _ms(self._bounds.lease_secs), *ids)
 
-    async def again(self, id: str, secs: float, *, counts: bool) -> None:
+    async def again(self, taken: Taken, secs: float, *, counts: bool) -> None:
         """See KeptCalls."""
-        await self._do("again", id, _ms(secs), 0 if counts else -1)
+        await self._do("again", taken.call.id, taken.attempt, _ms(secs), 0 if counts else -1)
 
     async def finish(self, id: str, result: Result, most: int) -> None:
         """See KeptCalls."""

@@ -137,7 +137,8 @@ local operations = {
   renew = function(lease, ...)
     for _, id in ipairs({...}) do redis.call('ZADD', P .. 'later', 'XX', num(now + lease), id) end
   end,
-  again = function(id, ms, by)
+  again = function(id, attempt, ms, by)
+    if redis.call('HGET', P .. 'call:' .. id, 'n') ~= attempt then return end
     if redis.call('ZADD', P .. 'later', 'XX', 'CH', num(now + ms), id) == 1 then
       redis.call('HINCRBY', P .. 'call:' .. id, 'n', by)
     end
@@ -164,5 +165,8 @@ local operations = {
     redis.call('ZADD', P .. 'done:' .. owner, num(now + ms), id)
   end,
 }
+-- A Redis whose memory is full refuses the first writing of a script, if it may need some, and none after that. What
+-- frees memory, in the end, goes on.
+if op ~= 'put' and op ~= 'hold' and op ~= 'find' then redis.call('UNLINK', P .. 'nothing') end
 return operations[op](unpack(A, 2))
 """

@@ -18,7 +18,7 @@ class State(enum.IntEnum):
 
     WAITING = 0
     RUNNING = 1
-    """Or to be run again later."""
+    """Or to be run again later, at the latest when its lease is over."""
     HELD = 2
     """Its result is to come, from somewhere else."""
     DONE = 3
@@ -34,6 +34,8 @@ class Entry:
     attempts: int = 0
     ends: float = math.inf
     """Unix time at which it is forgotten."""
+    due: float = math.inf
+    """Unix time at which it is run again, when it runs."""
 
 
 @dataclass(slots=True)
@@ -60,7 +62,7 @@ class Book:
         self._ready: dict[str, deque[str]] = {}
         """Ids of calls to be run, by owner, in the order of their turns."""
         self._later: list[tuple[float, str]] = []
-        """Heap of calls to be run from a time on."""
+        """Heap of calls to be run from a time on, if that is still when they are due."""
         self._done: dict[str, None] = {}
         """Ids of all results, the oldest first."""
         self._held: dict[str, None] = {}
@@ -70,6 +72,9 @@ class Book:
 
     def __getitem__(self, id: str) -> Entry:
         return self._entries[id]
+
+    def __contains__(self, id: str) -> bool:
+        return id in self._entries
 
     def get(self, id: str, now: float) -> Entry | None:
         """What there is under this id at this time."""
@@ -81,10 +86,14 @@ class Book:
         return list(self._owners.get(owner, _NOBODY).ids)
 
     def load(self, id: str, entry: Entry) -> None:
-        """Takes up what a file has: results in the order in which they end, calls in that of their coming."""
-        self._add(id, entry)
-        if entry.state is State.WAITING:
-            self._queue(id, entry.owner)
+        """Takes up what the file has, unless it is here: results in the order in which they end, calls in that of their
+        coming."""
+        if id not in self._entries:
+            self._add(id, entry)
+            if entry.state is State.WAITING:
+                self._queue(id, entry.owner)
+            elif entry.state is State.RUNNING:
+                self._due(id, entry, entry.due)
 
     def admit(self, id: str, owner: str, size: int, most: int) -> list[str]:
         """A call that waits. `ready` has it be run. Raises Full."""
@@ -114,9 +123,11 @@ class Book:
         return dropped
 
     def take(self, but: Collection[str], now: float) -> str | None:
-        """The next call that is to be run."""
+        """The next call that is to be run. It is again once its lease is over."""
         while self._later and self._later[0][0] <= now:
-            self.ready(heapq.heappop(self._later)[1])
+            due, id = heapq.heappop(self._later)
+            if id in self._entries and self._entries[id].due == due:
+                self.ready(id)
         for owner, ids in self._ready.items():
             if owner not in but:
                 id = ids.popleft()
@@ -126,15 +137,22 @@ class Book:
                 entry = self._entries[id]
                 entry.state = State.RUNNING
                 entry.attempts += 1
+                self._due(id, entry, now + self._bounds.lease_secs)
                 return id
         return None
 
-    def again(self, id: str, due: float, *, counts: bool) -> None:
-        """This call is to be run from then on, if it is still there."""
+    def renew(self, id: str, now: float) -> None:
+        """This call still runs, if it is still there: its lease begins anew."""
         entry = self._entries.get(id)
         if entry is not None and entry.state is State.RUNNING:
+            self._due(id, entry, now + self._bounds.lease_secs)
+
+    def again(self, id: str, attempt: int, due: float, *, counts: bool) -> None:
+        """This call is to be run from then on, if it is still there and this was its last attempt."""
+        entry = self._entries.get(id)
+        if entry is not None and entry.state is State.RUNNING and entry.attempts == attempt:
             entry.attempts -= not counts
-            heapq.heappush(self._later, (due, id))
+            self._due(id, entry, due)
 
     def finish(self, id: str, size: int, ends: float, most: int) -> list[str] | None:
         """This has a result; None when it is not there, or has one."""
@@ -219,6 +237,10 @@ class Book:
         else:
             its.waiting += 1
             self.waiting += 1
+
+    def _due(self, id: str, entry: Entry, when: float) -> None:
+        entry.due = when
+        heapq.heappush(self._later, (when, id))
 
     def _queue(self, id: str, owner: str) -> None:
         self._ready.setdefault(owner, deque()).append(id)

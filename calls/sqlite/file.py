@@ -23,6 +23,8 @@ CREATE TABLE kept (
 );
 PRAGMA user_version = {VERSION};
 """
+BUSY_SECS: Final = 5.0
+"""Seconds that another program, one that copies it for instance, may keep the file from being written."""
 _FREED: Final = 1000
 """Pages that are given back to the disk after each removal, at most."""
 
@@ -41,7 +43,7 @@ class KeptFile:
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
         # A statement that is kept for the next time keeps the values that it was given, megabytes of them.
         connection = self._connection = sqlite3.connect(
-            self._path, isolation_level=None, check_same_thread=False, cached_statements=0
+            self._path, timeout=BUSY_SECS, isolation_level=None, check_same_thread=False, cached_statements=0
         )
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if not version:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,8 @@ class SqliteKept:
         self._book = Book(bounds)
         self._file = KeptFile(folder)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kept")
+        self._lost: list[str] = []
+        """What the book has dropped, and the file could not."""
         self._closed = False
 
     @property
@@ -50,18 +52,18 @@ class SqliteKept:
         """See KeptCalls."""
         content = encode(call)
         dropped = [*self._over(), *self._book.admit(call.id, call.owner, size_of(content), most)]
-        await self._add(call.id, lambda: self._file.put(call.id, call.owner, content, dropped))
+        await self._add(call.id, dropped, lambda gone: self._file.put(call.id, call.owner, content, gone))
         self._book.ready(call.id)
 
     async def hold(self, id: str, owner: str, mark: bytes, secs: float) -> Found | None:
         """See KeptCalls."""
-        dropped = self._over()
-        if self._book.get(id, time.time()) is not None:
-            await self._drop(dropped)
-            return await self.find(id)
+        while self._book.get(id, time.time()) is not None:
+            if (found := await self.find(id)) is not None:
+                return found
+            await self.forget(id)  # it cannot be read
         ends = time.time() + secs
-        dropped += self._book.hold(id, owner, size_of(mark), ends)
-        await self._add(id, lambda: self._file.hold(id, owner, mark, ends, [id, *dropped]))
+        dropped = [id, *self._over(), *self._book.hold(id, owner, size_of(mark), ends)]
+        await self._add(id, dropped, lambda gone: self._file.hold(id, owner, mark, ends, gone))
         return None
 
     async def find(self, id: str) -> Found | None:
@@ -79,40 +81,46 @@ class SqliteKept:
         """See KeptCalls."""
         if self._book.get(id, time.time()) is None:
             return False
-        await self._drop([self._book.drop(id)])
+        await self._forget([id])
         return True
 
     async def forget_owner(self, owner: str) -> None:
         """See KeptCalls."""
-        await self._drop([self._book.drop(id) for id in self._book.of(owner)])
+        await self._forget(self._book.of(owner))
 
     async def take(self, but: Collection[str] = ()) -> Taken | None:
         """See KeptCalls."""
-        await self._drop(self._over())
+        if over := self._over():
+            await self._write(over, self._file.drop)
         while (id := self._book.take(but, time.time())) is not None:
             attempt = self._book[id].attempts
-            content = await self._run(partial(self._file.take, id, attempt))
+            try:
+                content = await self._run(partial(self._file.take, id, attempt))
+            except KeptUnavailable:
+                self._book.again(id, attempt, time.time(), counts=False)
+                raise
             if content is not None and (call := decode(content, KeptCall)) is not None:
                 return Taken(call, attempt)
             await self.forget(id)
         return None
 
     async def renew(self, ids: Collection[str]) -> None:
-        """See KeptCalls. Nobody else could run them."""
-
-    async def again(self, id: str, secs: float, *, counts: bool) -> None:
         """See KeptCalls."""
-        self._book.again(id, time.time() + secs, counts=counts)
+        for id in ids:
+            self._book.renew(id, time.time())
+
+    async def again(self, taken: Taken, secs: float, *, counts: bool) -> None:
+        """See KeptCalls."""
+        self._book.again(taken.call.id, taken.attempt, time.time() + secs, counts=counts)
 
     async def finish(self, id: str, result: Result, most: int) -> None:
         """See KeptCalls."""
         content, ends = encode(result), time.time() + self._bounds.secs
         before = self._book.get(id, time.time())
-        dropped = self._book.finish(id, size_of(content), ends, most)
-        if before is None or dropped is None:
+        if before is None or (dropped := self._book.finish(id, size_of(content), ends, most)) is None:
             return
         try:
-            await self._run(partial(self._file.finish, id, content, ends, dropped))
+            await self._write(dropped, lambda gone: self._file.finish(id, content, ends, gone))
         except KeptUnavailable:
             self._book.replace(id, before)
             raise
@@ -120,18 +128,35 @@ class SqliteKept:
     def _over(self) -> list[str]:
         return self._book.over(time.time())
 
-    async def _add(self, id: str, write: Callable[[], None]) -> None:
+    async def _add(self, id: str, dropped: list[str], write: Callable[[list[str]], None]) -> None:
         """Writes what the book has already, which forgets it when that fails."""
         try:
-            await self._run(write)
+            await self._write(dropped, write)
         except KeptUnavailable:
-            if self._book.get(id, 0) is not None:
+            if id in self._book:
                 self._book.drop(id)
             raise
 
-    async def _drop(self, ids: Iterable[str]) -> None:
-        if dropped := list(ids):
-            await self._run(lambda: self._file.drop(dropped))
+    async def _forget(self, ids: list[str]) -> None:
+        """All of these, or none when that fails."""
+        before = [(id, self._book[id]) for id in ids]
+        for id in ids:
+            self._book.drop(id)
+        try:
+            await self._run(partial(self._file.drop, ids))
+        except KeptUnavailable:
+            for id, entry in before:
+                self._book.load(id, entry)
+            raise
+
+    async def _write(self, dropped: list[str], write: Callable[[list[str]], None]) -> None:
+        """Changes the file, which loses what the book has dropped: at the next time, when it fails."""
+        gone, self._lost = [*self._lost, *dropped], []
+        try:
+            await self._run(partial(write, gone))
+        except KeptUnavailable:
+            self._lost += [id for id in gone if id not in self._book]
+            raise
 
     async def _run(self, work: Callable[[], _T]) -> _T:
         if self._closed:

@@ -52,9 +52,9 @@ class Consumer:
         self._news = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._owners: Counter[str] = Counter()
-        self._renewed = 0.0
         self._stopping = False
         self._loop: asyncio.Task[None] | None = None
+        self._renewing: asyncio.Task[None] | None = None
 
     def wake(self) -> None:
         """There may be a call to be run."""
@@ -63,6 +63,7 @@ class Consumer:
     def start(self) -> None:
         """Runs calls from now on."""
         self._loop = asyncio.create_task(self._run(), name="kept calls")
+        self._renewing = asyncio.create_task(self._renew(), name="leases of kept calls")
 
     async def ended(self) -> None:
         """Returns when no calls are run any more; raises what it failed by."""
@@ -81,9 +82,10 @@ class Consumer:
         self.stop()
         while self._tasks:
             await asyncio.wait(list(self._tasks.values()))
-        if self._loop is not None:
-            self._loop.cancel()
-            await asyncio.gather(self._loop, return_exceptions=True)
+        for task in (self._loop, self._renewing):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
 
     async def _run(self) -> None:
         problem = ""
@@ -91,7 +93,6 @@ class Consumer:
             self._news.clear()
             try:
                 await self._fill()
-                await self._renew()
                 problem = ""
             except KeptUnavailable as error:
                 if str(error) != problem:
@@ -108,7 +109,7 @@ class Consumer:
             taken = await self._kept.take([owner for owner, running in self._owners.items() if running >= free])
             if taken is None:
                 return
-            if taken.call.id not in self._tasks:  # else this process was suspended until its lease was over
+            if taken.call.id not in self._tasks:  # else its lease could not be renewed in time
                 self._begin(taken)
 
     def _begin(self, taken: Taken) -> None:
@@ -127,11 +128,12 @@ class Consumer:
         task.add_done_callback(ended)
 
     async def _renew(self) -> None:
-        now = time.monotonic()
-        if self._tasks and now - self._renewed >= RENEW_SECS:
-            await self._kept.renew(list(self._tasks))
-        if not self._tasks or now - self._renewed >= RENEW_SECS:
-            self._renewed = now
+        """However busy the other task is."""
+        while True:
+            await asyncio.sleep(RENEW_SECS)
+            if self._tasks:
+                with contextlib.suppress(KeptUnavailable):  # the other task says so
+                    await self._kept.renew(list(self._tasks))
 
     async def _work(self, taken: Taken) -> None:
         try:
@@ -139,7 +141,7 @@ class Consumer:
         except KeptUnavailable as error:
             log.warning("a kept call is run again, what became of it cannot be kept: %s", error)
             with contextlib.suppress(KeptUnavailable):  # it is after its lease
-                await self._kept.again(taken.call.id, BACKOFF_SECS[0], counts=True)
+                await self._kept.again(taken, BACKOFF_SECS[0], counts=True)
 
     async def _attempt(self, taken: Taken) -> None:
         call, began = taken.call, time.perf_counter()
@@ -151,13 +153,13 @@ class Consumer:
             await self._kept.forget(call.id)
             return
         if ended.again and self._stopping:
-            await self._kept.again(call.id, 0, counts=False)
+            await self._kept.again(taken, 0, counts=False)
             return
         given_up = ended.again and (taken.attempt >= MAX_ATTEMPTS if ended.counts else self._too_old(call.accepted))
         if ended.again and not given_up:
             self._counts.retried += ended.counts
             pause = BACKOFF_SECS[taken.attempt - 1] if ended.counts else SOON_SECS
-            await self._kept.again(call.id, pause, counts=ended.counts)
+            await self._kept.again(taken, pause, counts=ended.counts)
             return
         if given_up:
             self._counts.given_up += 1

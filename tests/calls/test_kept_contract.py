@@ -19,6 +19,7 @@ from calls.sqlite.kept import SqliteKept
 from tests.calls.ends import owner
 from tests.calls.redis_server import running
 from tests.docs.markdown import ROOT
+from tests.waiting import PATIENCE_SECS
 
 BOUNDS = KeptBounds(max_owner=5, max_total=8, max_bytes=400_000, secs=60, lease_secs=60)
 MANY = 1000
@@ -167,10 +168,24 @@ async def test_a_call_that_is_run_again_counts_its_attempts(kept: KeptCalls) -> 
     await put(kept, one)
     for attempt, counts in ((1, True), (2, False), (2, True), (3, True)):
         assert await kept.take() == Taken(one, attempt)
-        await kept.again(one.id, 0, counts=counts)
+        await kept.again(Taken(one, attempt), 0, counts=counts)
     assert await kept.take() == Taken(one, 4)
-    await kept.again(one.id, 60, counts=True)
+    await kept.again(Taken(one, 4), 60, counts=True)
     assert await kept.take() is None
+
+
+async def test_a_lease_ends_unless_it_is_renewed(place: Place) -> None:
+    kept = await place.open(lease_secs=0.3)
+    renewed, other = call(), call(1)
+    await put(kept, renewed, other)
+    assert await kept.take() == Taken(renewed, 1)
+    assert await kept.take() == Taken(other, 1)
+    async with asyncio.timeout(PATIENCE_SECS):
+        while (again := await kept.take()) is None:
+            await kept.renew([renewed.id])
+    assert again == Taken(other, 2)
+    await kept.again(Taken(other, 1), 0, counts=True)
+    assert await kept.take() is None, "what is said of an attempt that is over has no effect"
 
 
 async def test_what_is_forgotten_is_not_run_and_not_found(kept: KeptCalls) -> None:
@@ -185,7 +200,7 @@ async def test_what_is_forgotten_is_not_run_and_not_found(kept: KeptCalls) -> No
         assert not await kept.forget(one.id)
         assert await kept.find(one.id) is None
     await kept.finish(taken.id, result(), MANY)
-    await kept.again(taken.id, 0, counts=True)
+    await kept.again(Taken(taken, 1), 0, counts=True)
     assert await kept.find(taken.id) is None
     assert await kept.take() == Taken(other, 1)
     assert await kept.take() is None
@@ -327,7 +342,7 @@ async def test_another_process_finds_what_was_kept_and_runs_what_was_taken(place
     await put(before, taken, later)
     assert await before.take() == Taken(taken, 1)
     assert await before.take() == Taken(later, 1)
-    await before.again(later.id, 0, counts=True)
+    await before.again(Taken(later, 1), 0, counts=True)
     await put(before, waiting)
     others = [call(2) for _ in range(3)]
     await put(before, *others)

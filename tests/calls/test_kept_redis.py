@@ -144,4 +144,25 @@ async def test_what_cannot_be_read_is_forgotten(redis: RedisServer) -> None:
     with redis.client() as client:
         client.hset(f"plugbay:kept:call:{other.id}", "r", b"\x93\x01")
     assert await kept.find(other.id) is None
+    assert await kept.hold(other.id, other.owner, b"mark", 60) is None, "nor does it hold a key"
     await kept.close()
+
+
+async def test_a_redis_without_memory_left_goes_on_with_what_frees_some() -> None:
+    with running("maxmemory-policy noeviction") as redis:
+        kept = at(redis, max_owner=100, max_total=100, max_bytes=1 << 30)
+        calls = [call(payload=bytes(100_000)) for _ in range(4)]
+        await put(kept, *calls)
+        assert await kept.take() == Taken(calls[0], 1)
+        with redis.client() as client:
+            client.config_set("maxmemory", 1)
+        with pytest.raises(KeptUnavailable, match="OOM"):
+            await put(kept, call())
+        await kept.finish(calls[0].id, result(), MANY)
+        assert await found(kept, calls[0]) == result()
+        assert await kept.take() == Taken(calls[1], 1)
+        await kept.renew([calls[1].id])
+        await kept.again(Taken(calls[1], 1), 0, counts=True)
+        for one in calls:
+            assert await kept.forget(one.id)
+        await kept.close()

@@ -73,6 +73,8 @@ class Runs:
         """How the next calls end; after that each gives a value."""
         self.waits = False
         """Calls are not answered yet."""
+        self.hung: str | None = None
+        """Whose calls are not answered at all."""
         self.calls: list[tuple[Call, Answer]] = []
 
     def accept(self, call: Call, answer: Answer) -> None:
@@ -84,10 +86,11 @@ class Runs:
 
     def answer(self) -> None:
         """Answers the calls that are not answered."""
-        for call, answer in self.calls:
+        ready = [one for one in self.calls if one[0].owner != self.hung]
+        self.calls = [one for one in self.calls if one[0].owner == self.hung]
+        for call, answer in ready:
             outcome = self.outcomes.pop(0) if self.outcomes else Outcome.VALUE
             answer(Reply(call=call.id, outcome=outcome, payload=b'"ran"'))
-        self.calls.clear()
 
 
 class Everybody:
