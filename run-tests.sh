@@ -51,6 +51,13 @@ check "mypy" mypy --no-error-summary
 say "· pytest"
 status=0
 "$python" -m pytest -n logical --maxprocesses 4 "${pytest_args[@]}" || status=$?
+if ((status == 1)); then
+    say "· pytest, once more and alone: what failed beside others"
+    if "$python" -m pytest --last-failed --last-failed-no-failures none "${pytest_args[@]}"; then
+        say "UNSTABLE, named above: what failed beside others passes alone"
+        status=0
+    fi
+fi
 if ((${#failed[@]})); then
     say "FAILED before the tests, see above: ${failed[*]}"
     ((status)) || status=1

@@ -20,6 +20,7 @@ import psutil
 import pytest
 from nacl.signing import SigningKey
 
+from benchmarks.processes import free_port
 from plugbay_client.token import TokenKey, mint
 from tests.embedded.server import ROOT, STOP_SECS, UNLIMITED
 from tests.waiting import eventually
@@ -55,12 +56,6 @@ __ID__ = "{uuid}"
 def stock():
     return (Path(__file__).parent / "tea.txt").read_text()
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
 
 
 class Home:

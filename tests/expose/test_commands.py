@@ -7,15 +7,19 @@ import os
 import signal
 import sys
 import threading
+import traceback
 import uuid
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import psutil
 import pytest
 
 import expose
+from expose import commands
 from expose.endpoints import specs_of
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -26,7 +30,14 @@ def before() -> set[psutil.Process]:
 
 def _running() -> set[psutil.Process]:
     """Those that have not ended; another test may have made this process the one that orphans come to."""
-    return {one for one in psutil.Process().children(recursive=True) if one.status() != psutil.STATUS_ZOMBIE}
+    return {one for one in psutil.Process().children(recursive=True) if _has_not_ended(one)}
+
+
+def _has_not_ended(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def shell(script: str) -> Any:
@@ -144,14 +155,22 @@ def test_a_program_that_closes_its_output_is_waited_for(tmp_path: Path) -> None:
     writer.join()
 
 
+def _codes(thread: int) -> list[CodeType]:
+    """What this thread is in, the innermost first."""
+    frame = sys._current_frames().get(thread)
+    return [one.f_code for one, _ in traceback.walk_stack(frame)]
+
+
 def test_a_call_cut_short_ends_the_program_and_its_children(tmp_path: Path, before: set[psutil.Process]) -> None:
     """As with Ctrl-C: the exception arrives while the program runs."""
     os.mkfifo(tmp_path / "fifo")
     pids: list[int] = []
+    main = threading.main_thread().ident or 0
 
     def interrupt() -> None:
         pids.extend(map(int, (tmp_path / "fifo").read_text().split()))
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        eventually(lambda: commands._read.__code__ in _codes(main))  # the program may be ahead of it
+        signal.pthread_kill(main, signal.SIGINT)
 
     interrupter = threading.Thread(target=interrupt)
     interrupter.start()

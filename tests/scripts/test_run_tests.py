@@ -55,6 +55,15 @@ def test_failed_tests_fail_the_run(ready: Checkout) -> None:
     assert ready.run("run-tests.sh", FAILS="pytest").returncode == 1
 
 
+def test_what_fails_beside_others_and_passes_alone_is_told(ready: Checkout) -> None:
+    done = ready.run("run-tests.sh", "tests/cli", FAILS="pytest -n")
+    assert done.returncode == 0
+    assert "UNSTABLE" in done.stderr
+    first, second = ready.record("-m pytest")
+    assert first.endswith(" tests/cli")
+    assert second == "-m pytest --last-failed --last-failed-no-failures none tests/cli"
+
+
 def test_install_brings_what_is_missing(ready: Checkout) -> None:
     ready.program("id", "#!/usr/bin/env bash\necho 0\n")
     ready.program("apt-get", '#!/usr/bin/env bash\necho "apt-get $*" >>"$RECORD"\n')
