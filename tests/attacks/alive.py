@@ -116,7 +116,7 @@ class Footprint:
     def of(attacker: Attacker) -> Footprint:
         """Now."""
         main, *others = attacker.server.processes()
-        names = Counter(_name(process) for process in others)
+        names = Counter(name_of(process) for process in others)
         pools = attacker.api("GET", "/pools").json()["pools"]
         runners = [runner for pool in pools for runner in pool["runners"]]
         known = sum(runner["workers"] for runner in runners)
@@ -139,7 +139,8 @@ class Footprint:
         )
 
 
-def _name(process: psutil.Process) -> str:
+def name_of(process: psutil.Process) -> str:
+    """What it is, also when it has just ended."""
     try:
         if process.status() == psutil.STATUS_ZOMBIE:
             return "zombie"

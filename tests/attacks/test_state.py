@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.attacks.alive import Attacker
+from tests.attacks.alive import Attacker, name_of
 from tests.attacks.conftest import PLUGINS
 from tests.embedded.server import Embedded, running
 from tests.waiting import eventually
@@ -53,7 +53,7 @@ def test_f2_files_stay_in_the_runner_and_go_with_it(attacker: Attacker) -> None:
     assert value(attacker, f"read-file/?name={name}") == "left"
     assert attacker.server.temporary in Path(name).parents
     attacker.pings.allowed.add(502)
-    [zygote] = [process for process in attacker.server.processes() if process.name() == "plugbay-zygote"]
+    [zygote] = [process for process in attacker.server.processes() if name_of(process) == "plugbay-zygote"]
     zygote.kill()
     eventually(lambda: not Path(name).exists())
 

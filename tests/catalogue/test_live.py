@@ -79,7 +79,7 @@ async def test_a_module_comes_changes_and_goes(installation: Installation) -> No
     installation.save("hello.py", source("one", "two"))
     await until(lambda: installation.serving() == {"hello": ["one", "two"]})
     installation.remove("hello.py")
-    await until(lambda: installation.serving() == {})
+    await until(lambda: installation.serving() == {} and len(installation.changed) == 3)
     assert installation.changed == [ADMIN] * 3
     with pytest.raises(NotFound):
         installation.answers("one")
@@ -302,7 +302,7 @@ async def test_a_change_during_an_inspection_is_picked_up_after_it(installation:
     await until(lambda: installation.runner.asked == ["slow"])
     installation.save("slow.py", source("second"))
     gate.touch()
-    await until(lambda: installation.serving() == {"slow": ["second"]})
+    await until(lambda: installation.serving() == {"slow": ["second"]} and installation.changed)
     assert installation.changed == [ADMIN], "the version that nobody has any more never served"
 
 

@@ -52,7 +52,7 @@ async def test_an_upload_serves_at_once_and_until_it_is_removed(installed: Insta
     assert installed.serving(TENANT) == {"hello": ["hello"]}
     assert installed.answers("v1", "hello", owner=TENANT) == "hello.hello"
     assert installed.serving() == {}
-    assert TENANT in installed.changed
+    await until(lambda: TENANT in installed.changed)
     assert not await put(installed, "hello", source("hello", "other"))
     assert installed.serving(TENANT) == {"hello": ["hello", "other"]}
     assert await installed.catalogue.uploads.remove(TENANT, "hello")

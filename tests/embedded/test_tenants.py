@@ -192,7 +192,14 @@ def test_memory_is_limited_and_others_are_undisturbed(platform: Embedded, tenant
 
 
 def sandboxes(platform: Embedded) -> list[psutil.Process]:
-    return [process for process in platform.processes() if process.name() == "bwrap"]
+    return [process for process in platform.processes() if _is_sandbox(process)]
+
+
+def _is_sandbox(process: psutil.Process) -> bool:
+    try:
+        return bool(process.name() == "bwrap")
+    except psutil.NoSuchProcess:  # it has just ended
+        return False
 
 
 def test_a_tenant_that_is_removed_leaves_no_process(platform: Embedded) -> None:
