@@ -20,7 +20,7 @@ from tests.embedded.server import ADMIN_KEY, ROOT, Embedded
 from tests.gateway.strict_server import Answer
 from tests.waiting import eventually
 
-RECOVER_SECS = 20.0
+RECOVER_SECS = 10.0
 """Within which everything is as before the attack."""
 SPARE_BYTES = 8 * 1024 * 1024
 PACE_SECS = 0.02
@@ -198,8 +198,9 @@ def surviving(server: Embedded) -> Iterator[Attacker]:
     attacker = Attacker(server)
     with attacker.client:
         eventually(lambda: attacker.prewarmed)
-        while (before := Footprint.of(attacker)).strangers:  # what is just ending would count as if it held something
-            time.sleep(0.05)
+        # What is just ending would count as if it held something.
+        eventually(lambda: not Footprint.of(attacker).strangers)
+        before = Footprint.of(attacker)
         failures = len(gateway_failures(server))
         attacker.pings.start()
         try:
