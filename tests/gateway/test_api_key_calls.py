@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
@@ -14,26 +13,14 @@ from gateway import api_keys
 from gateway.api_keys import Scope
 from gateway.tenant_keys import digest, new_key
 from store.contract import Status, TenantChange
-from tests.calls.redis_server import RedisServer, running
+from tests.calls.redis_server import RedisServer
 from tests.gateway.control_server import KEY
-from tests.tokens.gateways import ADA, BOB, Answered, Gateway, Gateways, gateways
+from tests.tokens.gateways import ADA, BOB, Answered, Gateway, Gateways
 
 pytestmark = [pytest.mark.needs("redis"), pytest.mark.asyncio(loop_scope="module")]
 HELLO = f"/rest/services/{ADA}/hello-world/"
 BOBS = HELLO.replace(ADA, BOB)
 ADMINS = "/rest/services/hello-world/"
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[RedisServer]:
-    with running() as server:
-        yield server
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def running_plane(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateways]:
-    async with gateways(tmp_path_factory.mktemp("store"), redis) as made:
-        yield made
 
 
 @pytest_asyncio.fixture(loop_scope="module")

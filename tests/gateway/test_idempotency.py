@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
@@ -15,8 +15,7 @@ from gateway.api_keys import Scope
 from gateway.bad_request import BadRequest
 from gateway.kept.idempotency import key_of
 from store.contract import TenantChange
-from tests.calls.redis_server import RedisServer, running
-from tests.tokens.gateways import ADA, BOB, Answered, Gateway, Gateways, gateways
+from tests.tokens.gateways import ADA, BOB, Answered, Gateway, Gateways
 from tests.waiting import until
 
 pytestmark = [pytest.mark.needs("redis"), pytest.mark.asyncio(loop_scope="module")]
@@ -24,18 +23,6 @@ HELLO = f"/rest/services/{ADA}/hello-world/"
 KEY = b"Idempotency-Key: one-and-the-same"
 JSON = b"Content-Type: application/json"
 LATER = b"Prefer: respond-async"
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[RedisServer]:
-    with running() as server:
-        yield server
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def running_plane(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateways]:
-    async with gateways(tmp_path_factory.mktemp("store"), redis) as made:
-        yield made
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
@@ -16,8 +16,7 @@ from gateway import api_keys
 from gateway.api_keys import Scope
 from gateway.kept import consumer
 from store.contract import Status, Tenant, TenantChange
-from tests.calls.redis_server import RedisServer, running
-from tests.tokens.gateways import ADA, BOB, Answered, Gateway, Gateways, gateways
+from tests.tokens.gateways import ADA, BOB, Answered, Gateway, Gateways
 from tests.waiting import until
 
 pytestmark = [pytest.mark.needs("redis"), pytest.mark.asyncio(loop_scope="module")]
@@ -25,18 +24,6 @@ HELLO = f"/rest/services/{ADA}/hello-world/"
 ADMINS = "/rest/services/hello-world/"
 LATER = b"Prefer: respond-async"
 NOTHING = (404, b'{"status":"there is no such call, or its time is over"}')
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[RedisServer]:
-    with running() as server:
-        yield server
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def running_plane(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateways]:
-    async with gateways(tmp_path_factory.mktemp("store"), redis) as made:
-        yield made
 
 
 @pytest_asyncio.fixture(loop_scope="module")
